@@ -1,0 +1,198 @@
+"""Count what a piece of code asks of PostgreSQL: by observers that the code does not control.
+
+| work        | witness                                         | also                     |
+|-------------|-------------------------------------------------|--------------------------|
+| round_trips | libpq's trace: messages that end a wait          |                          |
+| statements  | pg_stat_statements (a server of ours), else trace | libpq's trace           |
+| rows        | libpq's trace: DataRow messages                  | pg_stat_statements       |
+| bytes_in    | libpq's trace: lengths of received messages      | the kernel's TCP_INFO    |
+| bytes_out   | libpq's trace: lengths of sent messages          | the kernel's TCP_INFO    |
+| fsyncs      | pg_stat_io of the connections (a server of ours), before 18 pg_stat_wal |   |
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from perfkit.backends.tcp_info import Traffic, traffic
+from perfkit.model import Tally
+
+if TYPE_CHECKING:
+    import psycopg
+
+TRACE = "libpq trace"
+STATEMENTS = "pg_stat_statements"
+KERNEL = "TCP_INFO"
+IO_VIEW = "pg_stat_io"
+WAL_VIEW = "pg_stat_wal"
+BY_CONNECTION = 180_000
+"""The server version that counts a connection's fsyncs."""
+
+# One message a line: time, direction (F: sent, B: received), length without the type byte, name.
+# SQL texts may hold line breaks, and lines that look like these. The time tells them apart: no
+# text knows when it will be sent.
+_MESSAGE = re.compile(
+    rb"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6})\t([FB])\t(\d+)\t(\w+)", re.MULTILINE
+)
+# Each of these ends one wait of the client for the server.
+_ENDS_A_WAIT = (b"ReadyForQuery", b"CopyInResponse")
+# The simple and the extended protocol's way to run a statement.
+_RUNS = (b"Query", b"Execute")
+
+
+@contextmanager
+def witnessed(
+    connections: Sequence[psycopg.Connection[Any]],
+    side: psycopg.Connection[Any] | None,
+    work: dict[str, Tally],
+) -> Iterator[None]:
+    """Count the work of these connections into `work` when the block ends.
+
+    `side` is a connection to a server that is ours alone, to read and reset its statistics with;
+    None on a user's server, whose statistics hold other people's work too.
+    """
+    statements = side is not None and _has_statements(side)
+    # What we ask ourselves comes before and after what is traced, never inside.
+    synced = _fsyncs(side, connections)
+    if side is not None and statements:
+        side.execute("SELECT public.pg_stat_statements_reset()")
+    with ExitStack() as stack:
+        traces = [stack.enter_context(_traced(connection)) for connection in connections]
+        before = [traffic(connection.fileno()) for connection in connections]
+        begun = _now()
+        yield
+        ended = _now()
+        server = _statements(side) if side is not None and statements else None
+        after = [traffic(connection.fileno()) for connection in connections]
+        counted = _read(traces, connections, begun, ended)
+    kernel = _difference(before, after)
+    work["round_trips"] = Tally(counted["waits"], TRACE)
+    # It knows only statements that ended: of a cancelled one it has no rows to confirm.
+    saw_all = server is not None and server["calls"] == counted["runs"]
+    work["rows"] = Tally(
+        counted["rows"], TRACE, {STATEMENTS: server["rows"]} if server and saw_all else {}
+    )
+    work["statements"] = (
+        Tally(counted["runs"], TRACE)
+        if server is None
+        else Tally(server["calls"], STATEMENTS, {TRACE: counted["runs"]})
+    )
+    encrypted = any(connection.pgconn.ssl_in_use for connection in connections)
+    seen = kernel if kernel is not None and not encrypted else None
+    work["bytes_in"] = Tally(counted["in"], TRACE, {} if seen is None else {KERNEL: seen.received})
+    work["bytes_out"] = Tally(counted["out"], TRACE, {} if seen is None else {KERNEL: seen.sent})
+    if side is not None and synced is not None:
+        now = _fsyncs(side, connections)
+        view = IO_VIEW if side.info.server_version >= BY_CONNECTION else WAL_VIEW
+        work["fsyncs"] = Tally((now or 0) - synced, view)
+
+
+@contextmanager
+def _traced(connection: psycopg.Connection[Any]) -> Iterator[IO[bytes]]:
+    """Have libpq write what it sends and receives into an unnamed file, kept in memory on Linux.
+
+    The trace holds payloads: it is only ever counted, and gone with the block.
+    """
+    with _unnamed() as file:
+        connection.pgconn.trace(file.fileno())
+        try:
+            yield file
+        finally:
+            if not connection.closed:
+                connection.pgconn.untrace()
+
+
+def _unnamed() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("perfkit-trace"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _now() -> bytes:
+    """Return the time as libpq writes it into a trace."""
+    return datetime.now().isoformat(" ", "microseconds").encode()  # noqa: DTZ005 (local, like libpq)
+
+
+def _read(
+    traces: Sequence[IO[bytes]],
+    connections: Sequence[psycopg.Connection[Any]],
+    begun: bytes,
+    ended: bytes,
+) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for file, connection in zip(traces, connections, strict=True):
+        # Only this makes libpq flush what it wrote.
+        connection.pgconn.untrace()
+        file.seek(0)
+        for time, direction, length, name in _MESSAGE.findall(file.read()):
+            if not begun <= time <= ended:
+                continue
+            counted["out" if direction == b"F" else "in"] += int(length) + 1
+            counted["waits"] += direction == b"B" and name in _ENDS_A_WAIT
+            counted["rows"] += direction == b"B" and name == b"DataRow"
+            counted["runs"] += direction == b"F" and name in _RUNS
+    return counted
+
+
+def _difference(
+    before: Sequence[Traffic | None], after: Sequence[Traffic | None]
+) -> Traffic | None:
+    sent = received = 0
+    for then, now in zip(before, after, strict=True):
+        if then is None or now is None:
+            return None
+        sent, received = sent + now.sent - then.sent, received + now.received - then.received
+    return Traffic(sent, received)
+
+
+def _has_statements(side: psycopg.Connection[Any]) -> bool:
+    row = side.execute("SELECT to_regclass('public.pg_stat_statements') IS NOT NULL").fetchone()
+    return row is not None and bool(row[0])
+
+
+def _statements(side: psycopg.Connection[Any]) -> dict[str, int]:
+    row = side.execute(
+        "SELECT coalesce(sum(calls), 0)::bigint, coalesce(sum(rows), 0)::bigint"
+        " FROM public.pg_stat_statements"
+        " WHERE query !~ 'pg_stat_' AND dbid ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ).fetchone()
+    calls, rows = row if row is not None else (0, 0)
+    return {"calls": int(calls), "rows": int(rows)}
+
+
+def _fsyncs(
+    side: psycopg.Connection[Any] | None, connections: Sequence[psycopg.Connection[Any]]
+) -> int | None:
+    """Return the fsyncs of the write-ahead log so far; None where nobody counts them.
+
+    PostgreSQL 18 has them by connection; 14 to 17 only in total.
+    """
+    if side is None:
+        return None
+    for connection in connections:
+        if side.info.server_version >= 150_000:  # noqa: PLR2004
+            # A backend reports its counters once a second, unless it is told to.
+            connection.execute("SELECT pg_stat_force_next_flush()")
+    version = side.info.server_version
+    if version >= BY_CONNECTION:
+        # Not the view's total: what other backends did earlier may be added to it meanwhile.
+        query = (
+            "SELECT coalesce(sum(fsyncs), 0)::bigint"
+            " FROM unnest(%s::integer[]) AS process, pg_stat_get_backend_io(process)"
+            " WHERE object = 'wal'"
+        )
+        processes = [connection.info.backend_pid for connection in connections]
+        row = side.execute(query, (processes,)).fetchone()
+    elif version >= 140_000:  # noqa: PLR2004
+        row = side.execute("SELECT wal_sync FROM pg_stat_wal").fetchone()
+    else:
+        return None
+    return int(row[0]) if row is not None else None

@@ -1,0 +1,94 @@
+"""What perfkit says when it cannot go on, and the exit code that goes with it.
+
+    PerfkitError
+    ├── UsageError          the command line, a parameter or a file is not what it should be
+    │   └── UnreadableFile  a result or scenario file that is cut short, foreign or malformed
+    ├── CannotRun           something the run needs is missing here
+    │   ├── MissingExtra    an optional package of perfkit is not installed
+    │   ├── ComponentLost   the server went away in the middle of the run
+    │   └── VariantFailed   a probe's own code raised, or its worker process died
+    └── AnswersDiffer       two variants of a probe returned different answers
+
+Library code raises these; only `perfkit.cli` prints them and exits.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Every exit code of the command line. Part of the public interface: never renumbered."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Exit:
+        """Attach the sentence that the documentation and `perfkit --help` print."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    FINE = 0, "All went well."
+    FOUND = 1, "What was looked for is there: a check failed, a verdict is not reproduced."
+    USAGE = 2, "The command line, a parameter or a file is not what it should be."
+    CANNOT_RUN = 3, "It cannot run here: a server, a permission or an optional package is missing."
+    UNCLEAR = 4, "Measured, but this machine is too noisy to tell the fix from the naive code."
+    ANSWERS_DIFFER = 5, "Two variants of the probe returned different answers."
+    BUG = 70, "A bug in perfkit itself; `perfkit doctor --bug` prints what to report."
+    INTERRUPTED = 130, "Stopped with Ctrl-C or SIGTERM; what had been measured was reported."
+
+
+class PerfkitError(Exception):
+    """An error that says what is wrong, why, and how to put it right.
+
+    `what` is one line without a full stop. `why` and `fix` may have several lines, or be empty.
+    """
+
+    exit: ClassVar[Exit] = Exit.CANNOT_RUN
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+
+class UsageError(PerfkitError):
+    """The command line, a parameter or a file is not what it should be."""
+
+    exit = Exit.USAGE
+
+
+class UnreadableFile(UsageError):
+    """A result or scenario file that is cut short, foreign or malformed."""
+
+
+class CannotRun(PerfkitError):
+    """Something that the run needs is missing here."""
+
+
+class MissingExtra(CannotRun):
+    """An optional package of perfkit is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"the package '{module}' is not installed",
+            why=f"it belongs to perfkit's optional part '{extra}'",
+            fix=f"pip install 'perfkit[{extra}]'",
+        )
+
+
+class ComponentLost(CannotRun):
+    """The server went away in the middle of the run."""
+
+
+class VariantFailed(CannotRun):
+    """A probe's own code raised, or its worker process died."""
+
+
+class AnswersDiffer(PerfkitError):
+    """Two variants of a probe returned different answers."""
+
+    exit = Exit.ANSWERS_DIFFER

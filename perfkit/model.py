@@ -1,0 +1,236 @@
+"""What a probe is. Nothing here measures, prints or connects to anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar
+
+import msgspec
+
+from perfkit.units import Unit
+
+if TYPE_CHECKING:
+    from perfkit.result import Component
+
+
+class Role(StrEnum):
+    """What a variant is there to show."""
+
+    NAIVE = "naive"
+    WRONG_LEVER = "wrong lever"
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much work of one kind was done, and who counted it.
+
+    `witness` is the independent observer whose figure counts ("pg_stat_statements"); `others`
+    are the figures of further observers of the same work, by name.
+    """
+
+    value: int
+    witness: str
+    others: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the user wants the component: `url` empty means the embedded one.
+
+    `rtt` is the round-trip time to add, in seconds.
+    """
+
+    url: str = ""
+    rtt: float = 0.0
+    allow_remote: bool = False
+
+
+class Service(Protocol):
+    """A component that is up, as the orchestrator holds it."""
+
+    @property
+    def address(self) -> object:
+        """What a worker needs to connect; crosses a process boundary, so it can be pickled."""
+        ...
+
+    @property
+    def component(self) -> Component:
+        """Product, version and measured distance, for the report."""
+        ...
+
+    def check(self) -> None:
+        """Raise `ComponentLost` when the component is no longer there."""
+        ...
+
+
+class Backend(Protocol):
+    """A real component as a variant sees it: connected, and able to count its work."""
+
+    @classmethod
+    def serve(cls, location: Location) -> AbstractContextManager[Service]:
+        """Bring the component up (or reach the user's own), and leave nothing behind."""
+        ...
+
+    @classmethod
+    def connect(cls, address: Any) -> AbstractContextManager[Self]:
+        """Connect a worker to a service that is up."""
+        ...
+
+    def counting(self) -> AbstractContextManager[dict[str, Tally]]:
+        """Count the work done inside the block; the dictionary is filled when it ends."""
+        ...
+
+
+B = TypeVar("B", bound=Backend)
+P = TypeVar("P")  # a frozen dataclass of parameters
+Run: TypeAlias = Callable[[B, P], object]
+Step: TypeAlias = Callable[[B, P], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant(Generic[B, P]):
+    """One way to do the work: a plain function, and what it is there to show.
+
+    `prepare` runs once in each worker, untimed, before the first value. A `partial` fix removes
+    some of the cause, not all of it.
+    """
+
+    role: Role
+    label: str
+    run: Run[B, P]
+    why: str = ""
+    prepare: Step[B, P] | None = None
+    partial: bool = False
+
+    @property
+    def name(self) -> str:
+        """The function's name as commands and checks write it: `ask_once` is `ask-once`."""
+        return self.run.__name__.replace("_", "-")
+
+
+def itself(answer: object) -> object:
+    """Compare answers as they are: the default answer key."""
+    return answer
+
+
+@dataclass(slots=True)
+class Probe(Generic[B, P]):
+    """One anti-pattern: the code that has it, the levers that do not help, and the fix.
+
+    `work` maps the backend's counters to the words of the report, in order; `cause` names the
+    counter that explains the time. `answer` turns a return value into what is compared between
+    variants. `session` says that all values are measured inside one long-lived process (a JVM, a
+    GPU context) instead of fresh ones; the report then says so.
+    """
+
+    name: str
+    title: str
+    backend: type[B]
+    params: type[P]
+    work: Mapping[str, str]
+    cause: str
+    answer: Callable[[Any], object] = itself
+    session: bool = False
+    load: Step[B, P] | None = None
+    restore: Step[B, P] | None = None
+    variants: list[Variant[B, P]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Refuse a cause that is not among the counters."""
+        if self.cause not in self.work:
+            message = f"the cause '{self.cause}' of {self.name} is not among its counters"
+            raise ValueError(message)
+
+    def setup(self, step: Step[B, P]) -> Step[B, P]:
+        """Decorate the function that loads the data, once a run."""
+        self.load = step
+        return step
+
+    def reset(self, step: Step[B, P]) -> Step[B, P]:
+        """Decorate the function that undoes a variant's writes, untimed, before each call."""
+        self.restore = step
+        return step
+
+    def naive(
+        self, label: str, *, prepare: Step[B, P] | None = None
+    ) -> Callable[[Run[B, P]], Run[B, P]]:
+        """Decorate the code as people write it first. A probe has exactly one."""
+        return self._adder(Role.NAIVE, label, "", prepare)
+
+    def wrong_lever(
+        self, label: str, *, why: str, prepare: Step[B, P] | None = None
+    ) -> Callable[[Run[B, P]], Run[B, P]]:
+        """Decorate what people try first; `why` says in one sentence why it cannot help."""
+        return self._adder(Role.WRONG_LEVER, label, why, prepare)
+
+    def fixed(
+        self,
+        label: str,
+        *,
+        why: str = "",
+        prepare: Step[B, P] | None = None,
+        partial: bool = False,
+    ) -> Callable[[Run[B, P]], Run[B, P]]:
+        """Decorate what helps. The first that is not partial is the fix others are held to."""
+        return self._adder(Role.FIXED, label, why, prepare, partial=partial)
+
+    def _adder(
+        self,
+        role: Role,
+        label: str,
+        why: str,
+        prepare: Step[B, P] | None,
+        *,
+        partial: bool = False,
+    ) -> Callable[[Run[B, P]], Run[B, P]]:
+        def add(run: Run[B, P]) -> Run[B, P]:
+            variant = Variant(role, label, run, why, prepare, partial)
+            if any(known.name == variant.name for known in self.variants):
+                message = f"{self.name} has two variants called '{variant.name}'"
+                raise ValueError(message)
+            self.variants.append(variant)
+            return run
+
+        return add
+
+    def variant(self, name: str) -> Variant[B, P]:
+        """Return the variant of that name; raises KeyError."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run and how long.
+
+    `rounds` fixes the number of timed rounds (0: only answers and counts); None is adaptive
+    within `budget` seconds.
+    """
+
+    probe: Probe[Any, Any]
+    params: object
+    location: Location = field(default_factory=Location)
+    budget: float = 20.0
+    rounds: int | None = None
+    seed: int = 0
+
+
+def count(text: str, *, at_least: int = 1, at_most: int | None = None) -> msgspec.Meta:
+    """How many; given as `5000` or `5k` on the command line."""
+    return msgspec.Meta(description=text, ge=at_least, le=at_most, extra={"unit": Unit.COUNT})
+
+
+def seconds(text: str, *, at_least: float = 0, at_most: float | None = None) -> msgspec.Meta:
+    """Say how long, in seconds; given as `2ms` or `1.5s` on the command line."""
+    return msgspec.Meta(description=text, ge=at_least, le=at_most, extra={"unit": Unit.SECONDS})
+
+
+def size(text: str, *, at_least: int = 0, at_most: int | None = None) -> msgspec.Meta:
+    """Say how many bytes; given as `64KiB` or `1MB` on the command line."""
+    return msgspec.Meta(description=text, ge=at_least, le=at_most, extra={"unit": Unit.BYTES})

@@ -1,0 +1,4 @@
+"""One anti-pattern a module.
+
+File, probe, recipe and scenarios have the same name.
+"""

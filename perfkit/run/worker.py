@@ -1,0 +1,237 @@
+"""A fresh process that does one job after another: run as a script, ended by a closed stdin.
+
+It imports as little as it can: what it costs to start is paid for every sample.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import pickle
+import resource
+import select
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, BinaryIO
+
+from perfkit.run.job import Action, Counted, Done, Failed, Job, Report, Values
+
+CALIBRATION = 0.05
+"""Seconds after which calibration has seen enough calls."""
+
+
+def main() -> None:
+    """Read jobs from stdin, write reports to what was stdout."""
+    jobs = os.fdopen(os.dup(0), "rb")
+    reports = os.fdopen(os.dup(1), "wb")
+    # What a probe prints must not be taken for reports, nor the jobs for what it reads.
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    # The parent's import path comes first: the job names modules found there.
+    sys.path[:] = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
+    while True:
+        try:
+            job = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
+        except EOFError:
+            return
+        with killed_with_parent(jobs.fileno()):
+            report = perform(job)
+        send(report, reports)
+
+
+def send(report: Report, reports: BinaryIO) -> None:
+    """Write a report; an answer that cannot cross the process boundary becomes a failure."""
+    try:
+        data = pickle.dumps(report)
+    # Anything can be in an answer, and pickle raises what the answer's own class raises.
+    except Exception as error:  # noqa: BLE001
+        data = pickle.dumps(failure(error))
+    reports.write(data)
+    reports.flush()
+
+
+@contextmanager
+def killed_with_parent(pipe: int) -> Iterator[None]:
+    """Let the kernel end this process group when the other end of the pipe closes.
+
+    SIGIO is sent on hang-up, and its default action ends a process even inside C code. Unlike
+    Linux's PR_SET_PDEATHSIG it needs no ctypes, covers our children, and is not tied to a thread.
+    """
+    flags = fcntl.fcntl(pipe, fcntl.F_GETFL)
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC)
+    hang_up = select.poll()
+    hang_up.register(pipe, 0)
+    if hang_up.poll(0):
+        # It closed before the kernel was asked to tell us.
+        os._exit(1)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(pipe, fcntl.F_SETFL, flags)
+
+
+def perform(job: Job) -> Report:
+    """Do one job; whatever the probe raises becomes a report."""
+    from perfkit.registry import load
+
+    try:
+        probe = load(job.probe)
+        with probe.backend.connect(job.address) as backend:
+            if job.action is Action.SETUP:
+                if probe.load is not None:
+                    probe.load(backend, job.params)
+                return Done()
+            variant = probe.variant(job.variant)
+            if variant.prepare is not None:
+                variant.prepare(backend, job.params)
+
+            # No function of ours around it: a witness may count calls.
+            call = partial(variant.run, backend, job.params)
+
+            def restore() -> None:
+                if probe.restore is not None:
+                    probe.restore(backend, job.params)
+
+            if job.action is Action.COUNT:
+                return count(call, restore, backend, probe.answer)
+            time_value = sum_of_calls if probe.restore is not None else one_stretch
+            return measure(call, restore, probe.answer, time_value, job)
+    # The orchestrator decides what a probe's exception means.
+    except Exception as error:  # noqa: BLE001
+        return failure(error)
+
+
+def failure(error: Exception) -> Failed:
+    """Describe an exception for the orchestrator."""
+    return Failed(type(error).__name__, str(error).strip(), traceback.format_exc())
+
+
+def count(
+    call: Callable[[], object],
+    restore: Callable[[], None],
+    backend: Any,
+    key: Callable[[Any], object],
+) -> Counted:
+    """Call once to warm up, once under the witnesses, then a few times for calibration.
+
+    The number of calls before the counted one is fixed: some drivers behave differently at the
+    fifth, and a figure that depends on the machine's speed would not be exact.
+    """
+    restore()
+    call()
+    restore()
+    with backend.counting() as work:
+        answer = call()
+    fastest, spent = float("inf"), 0.0
+    while spent < CALIBRATION:
+        restore()
+        begun = time.perf_counter()
+        call()
+        took = time.perf_counter() - begun
+        fastest, spent = min(fastest, took), spent + took
+    return Counted(key(answer), dict(work), fastest)
+
+
+Stretch = Callable[[Callable[[], object], Callable[[], None], int], tuple[float, float, float]]
+
+
+def measure(
+    call: Callable[[], object],
+    restore: Callable[[], None],
+    key: Callable[[Any], object],
+    time_value: Stretch,
+    job: Job,
+) -> Values:
+    """Time one warm-up and the values, each of `job.loops` calls."""
+    restore()
+    begun = time.perf_counter()
+    answer = call()
+    for _ in range(job.loops - 1):
+        restore()
+        call()
+    warm_up = time.perf_counter() - begun
+    gc.collect()
+    wall, cpu, switches, waits = [], [], [], []
+    for _ in range(job.values):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        seconds, processor, waited = time_value(call, restore, job.loops)
+        switches.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before)
+        wall.append(seconds / job.loops)
+        cpu.append(processor / job.loops)
+        waits.append(waited / job.loops)
+    known = all(wait >= 0 for wait in waits)
+    return Values(
+        key(answer),
+        warm_up / job.loops,
+        tuple(wall),
+        tuple(cpu),
+        tuple(switches),
+        tuple(waits) if known else None,
+        peak_rss(),
+    )
+
+
+def one_stretch(
+    call: Callable[[], object], _restore: Callable[[], None], loops: int
+) -> tuple[float, float, float]:
+    """Time `loops` calls in one stretch: wall, processor and run-queue seconds."""
+    waited, processor, begun = run_queue(), processor_time(), time.perf_counter()
+    for _ in range(loops):
+        call()
+    ended = time.perf_counter()
+    return ended - begun, processor_time() - processor, run_queue() - waited
+
+
+def sum_of_calls(
+    call: Callable[[], object], restore: Callable[[], None], loops: int
+) -> tuple[float, float, float]:
+    """Time `loops` calls one by one, restoring the data before each outside the clock."""
+    wall = processor = waited = 0.0
+    for _ in range(loops):
+        restore()
+        seconds, used, delayed = one_stretch(call, restore, 1)
+        wall, processor, waited = wall + seconds, processor + used, waited + delayed
+    return wall, processor, waited
+
+
+def processor_time() -> float:
+    """Return the processor seconds of this process and of its ended children."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def run_queue() -> float:
+    """Return the seconds the main thread has waited for a processor; nan where unknown."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:  # noqa: PTH123 (no pathlib here)
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return float("nan")
+
+
+def peak_rss() -> int:
+    """Return the peak resident memory of this process in bytes.
+
+    Not ru_maxrss where there is /proc: Linux carries the parent's figure across fork and exec.
+    """
+    try:
+        with open("/proc/self/status", "rb") as file:  # noqa: PTH123 (no pathlib here)
+            for line in file:
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    main()

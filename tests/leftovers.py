@@ -1,0 +1,44 @@
+"""Find what a run left behind, and wait for what is about to go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+PATIENCE = 30.0
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for something that no event announces."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+def alive(process: int) -> bool:
+    """Say whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes(folder: Path) -> list[str]:
+    """Return the processes that were started with this temporary folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TMPDIR") == str(folder):
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+            continue
+    return found
+
+
+def folders(place: Path) -> list[Path]:
+    """Return perfkit's folders inside a temporary folder."""
+    return sorted(place.glob("perfkit-*"))

@@ -1,0 +1,197 @@
+"""Recipes and pages: they fit the probes they tell of, their code runs, their commands exist."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import typer.main
+
+from perfkit import registry
+from perfkit.backends.postgres import Postgres, PostgresService
+from perfkit.cli.app import make_app
+from perfkit.model import Location
+from perfkit.parameters import arguments, read
+from perfkit.run.story import HEADINGS
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = sorted(registry.entries())
+PROBES = [name for name in INSTALLED if registry.entry(name).module.startswith("perfkit.")]
+ON_POSTGRES = [name for name in PROBES if registry.probe(name).backend is Postgres]
+WIDEST = 72
+PAGES = sorted(
+    [
+        *(ROOT / "recipes").glob("*.md"),
+        *(page for page in (ROOT / "docs").rglob("*.md") if "generated" not in page.parts),
+        *ROOT.glob("*.md"),
+    ]
+)
+STAND_INS = {"NAME", "db-example", "image-resize", "my-probe"}
+
+
+def recipe(name: str) -> Traversable:
+    found = registry.recipe(name)
+    assert found is not None, f"there is no recipe of {name}"
+    return found
+
+
+def section(name: str, heading: str) -> str:
+    parts = re.split(r"^## (.+)$", recipe(name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_no_recipe_lacks_a_probe() -> None:
+    told = {page.stem for page in (ROOT / "recipes").glob("*.md")}
+
+    assert told <= set(PROBES)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_recipe_begins_with_the_title_of_its_probe(name: str) -> None:
+    first = recipe(name).read_text(encoding="utf-8").splitlines()[0]
+
+    assert first == f"# {registry.probe(name).title}"
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_recipe_has_exactly_the_agreed_headings(name: str) -> None:
+    text = recipe(name).read_text(encoding="utf-8")
+
+    assert re.findall(r"^##? .+$", text, flags=re.MULTILINE)[1:] == [
+        f"## {heading}" for heading in HEADINGS
+    ]
+    assert all(section(name, heading).strip() for heading in HEADINGS)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_recipe_fits_a_slide(name: str) -> None:
+    lines = recipe(name).read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in lines if len(line) > WIDEST] == []
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_recipe_mentions_every_wrong_lever(name: str) -> None:
+    told = section(name, "Wrong levers")
+    levers = [v.label for v in registry.probe(name).variants if v.role == "wrong lever"]
+
+    assert [label for label in levers if label not in told] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_on_a_page_compiles(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8"), "python"):
+        compile(block, str(page), "exec")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[PostgresService]:
+    with Postgres.serve(Location()) as running:
+        yield running
+
+
+@pytest.fixture
+def connection(
+    service: PostgresService, request: pytest.FixtureRequest
+) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that sees the data of the test's probe, and the server's statistics."""
+    probe = registry.probe(request.getfixturevalue("name"))
+    with Postgres.connect(service.address) as database:
+        assert probe.load is not None
+        probe.load(database, probe.params())
+        database.connection.execute(
+            "SELECT set_config('search_path', current_setting('search_path') || ',public', false)"
+        )
+        yield database.connection
+
+
+@pytest.mark.parametrize("name", ON_POSTGRES)
+def test_recipes_own_check_tells_the_fix_from_the_naive_code(
+    name: str, connection: psycopg.Connection[Any]
+) -> None:
+    before, after, *_ = blocks(section(name, "Fix"), "python")
+    code: dict[str, Any] = {}
+    exec("\n".join([after, *blocks(section(name, "Verify"), "python")]), code)
+    checks = [check for called, check in code.items() if called.startswith("test_")]
+    assert checks
+
+    for check in checks:
+        check(connection)
+    exec(before, code)
+
+    for check in checks:
+        with pytest.raises(AssertionError):
+            check(connection)
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words after `perfkit` of each command on a page, in blocks and in sentences."""
+    text = page.read_text(encoding="utf-8")
+    fenced = re.compile(r"^ *```.*?^ *```$", flags=re.MULTILINE | re.DOTALL)
+    lines = [line for block in fenced.findall(text) for line in block.splitlines()]
+    spoken = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", fenced.sub("", text))]
+    for line in [*lines, *spoken]:
+        command = re.match(r"\s*(?:\$ )?(?:\.venv/bin/)?perfkit (.+)", line)
+        if command:
+            yield shlex.split(command[1], comments=True)
+
+
+def resolve(words: list[str]) -> tuple[Any, list[str]]:
+    """Return the command that the words name, and the words after it; None if there is none."""
+    command: Any = typer.main.get_command(make_app())
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        command, words = command.commands.get(words[0]), words[1:]
+    return command, words
+
+
+def complaint(words: list[str]) -> str:
+    """Say what is wrong with a command, if anything."""
+    command, rest = resolve(words)
+    if command is None:
+        return f"no command: perfkit {' '.join(words)}"
+    known = {"-h", "--help", *(option for each in command.params for option in each.opts)}
+    foreign = [word for word in rest if word.startswith("-") and word.split("=")[0] not in known]
+    if foreign:
+        return f"no such option: perfkit {' '.join(words)}"
+    named = next(iter(rest), "")
+    takes_probe = words[0] in {"probe", "explain", "check"} and re.fullmatch(r"[a-z-]+", named)
+    if takes_probe and not named.startswith("-") and named not in {*INSTALLED, *STAND_INS}:
+        return f"no such probe: perfkit {' '.join(words)}"
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_on_a_page_exist(page: Path) -> None:
+    assert list(filter(None, map(complaint, commands(page)))) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "prob db-fetch",
+        "probe db-fetsh",
+        "probe db-fetch --rt 2ms",
+        "new prob x",
+        "show --what FILE",
+    ],
+)
+def test_wrong_command_would_be_noticed(words: str) -> None:
+    assert complaint(words.split())
+
+
+def test_parameters_on_the_pages_are_accepted() -> None:
+    given = [words for page in PAGES for words in commands(page) if "-s" in words]
+    assert given
+
+    for words in given:
+        settings = [value for flag, value in pairwise(words) if flag == "-s"]
+        read(registry.probe(words[1]).params, arguments(settings, words[1]), words[1])

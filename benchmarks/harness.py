@@ -1,10 +1,10 @@
-"""What a worker process costs besides the values it times: perfkit's harness against pyperf's.
+"""What one more worker process costs besides the values it times: perfkit against pyperf.
 
 Both time the same function (about 10 ms of pure Python) with one warm-up and four values a
-worker. Each side is a whole command, from its start to its end. The overhead is its wall time
-less the time inside warm-ups and values, divided by the number of workers it started. perfkit's
-includes what pyperf does not do: the setup worker and two untimed workers a variant that check
-the answers and count the work, whose calls are not taken off. The two sides take turns.
+worker. Each side is run as a whole command twice, with few workers and with many. What a worker
+costs is the difference of the two wall times, less the time inside warm-ups and values, divided
+by the difference in workers. What is paid once (starting up; in perfkit's case also checking the
+answers and counting the work) cancels, and is printed beside it. The two sides take turns.
 
 Goal: at most half of pyperf's.
 """
@@ -17,7 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 from goal import compare, options, save
 
@@ -25,24 +28,36 @@ from perfkit.result import load
 from perfkit.stats import typical_ratio
 
 GOAL = 0.5
-PAIRS, SHORT = 10, 6
-ROUNDS, SHORT_ROUNDS = 15, 2
-"""Timed rounds of perfkit's run; each starts two workers."""
-UNTIMED = 5
-"""perfkit's further workers: one loads, two a variant count."""
+PAIRS, SHORT = 12, 6
+FEW, MANY, SHORT_MANY = 4, 40, 12
+"""Workers of the two runs of a side."""
 HERE = Path(__file__).parent
 
 
-def perfkit_overhead(rounds: int, file: Path) -> float:
-    """Return the seconds a worker that perfkit takes besides its values."""
-    wall = timed([str(HERE / "perfkit_side.py"), str(rounds), str(file)])
+class Run(NamedTuple):
+    """One command: seconds outside the values, and timed workers."""
+
+    outside: float
+    workers: int
+
+
+class Overhead(NamedTuple):
+    """Seconds for each further worker, and once."""
+
+    worker: float
+    once: float
+
+
+def run_perfkit(workers: int, file: Path) -> Run:
+    """Run perfkit's harness; a round of the probe's two variants starts two workers."""
+    wall = timed([str(HERE / "perfkit_side.py"), str(workers // 2), str(file)])
     samples = [sample for variant in load(file).variants for sample in variant.samples]
     inside = sum((sample.warm_up + sum(sample.wall)) * sample.loops for sample in samples)
-    return (wall - inside) / (len(samples) + UNTIMED)
+    return Run(wall - inside, len(samples))
 
 
-def pyperf_overhead(workers: int, file: Path) -> float:
-    """Return the seconds a worker that pyperf takes besides its values."""
+def run_pyperf(workers: int, file: Path) -> Run:
+    """Run pyperf's."""
     file.unlink(missing_ok=True)
     wall = timed([str(HERE / "pyperf_side.py"), "-q", "-p", str(workers), "-o", str(file)])
     (benchmark,) = json.loads(file.read_bytes())["benchmarks"]
@@ -50,7 +65,7 @@ def pyperf_overhead(workers: int, file: Path) -> float:
     inside: float = sum(
         sum(took for _, took in worker["warmups"]) + sum(worker["values"]) for worker in runs
     )
-    return (wall - inside) / len(runs)
+    return Run(wall - inside, len(runs))
 
 
 def timed(words: list[str]) -> float:
@@ -60,32 +75,36 @@ def timed(words: list[str]) -> float:
     return time.perf_counter() - begun
 
 
+def overhead(side: Callable[[int, Path], Run], many: int, file: Path) -> Overhead:
+    """Return what a side costs, from a run with few workers and one with many."""
+    small, large = side(FEW, file), side(many, file)
+    worker = (large.outside - small.outside) / (large.workers - small.workers)
+    return Overhead(worker, small.outside - worker * small.workers)
+
+
 def main() -> None:
     """Measure pairs in random order, and hold the ratio to the goal."""
     given = options(__doc__).parse_args()
-    pairs, rounds = (SHORT, SHORT_ROUNDS) if given.short else (PAIRS, ROUNDS)
-    workers = 2 * rounds + UNTIMED
+    pairs, many = (SHORT, SHORT_MANY) if given.short else (PAIRS, MANY)
     draw = random.Random(1)
-    seconds: dict[str, list[float]] = {"perfkit": [], "pyperf": []}
+    sides = {"perfkit": run_perfkit, "pyperf": run_pyperf}
+    found: dict[str, list[Overhead]] = {name: [] for name in sides}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(pairs):
-            for side in draw.sample(list(seconds), 2):
-                file = Path(folder, f"{side}.json")
-                seconds[side].append(
-                    perfkit_overhead(rounds, file)
-                    if side == "perfkit"
-                    else pyperf_overhead(workers, file)
-                )
-    print(f"overhead a worker, {pairs} pairs of {workers} workers each")
-    for name, values in seconds.items():
-        middle = sorted(values)[len(values) // 2]
-        print(f"  {name:<8} {middle * 1e3:6.1f} ms  ({min(values) * 1e3:.1f}", end="")
-        print(f" to {max(values) * 1e3:.1f})")
-    ratio = typical_ratio(seconds["perfkit"], seconds["pyperf"])
-    save(given.json, seconds)
+            for name in draw.sample(list(sides), 2):
+                found[name].append(overhead(sides[name], many, Path(folder, f"{name}.json")))
+    print(f"overhead, {pairs} pairs of {FEW} and {many} workers each")
+    for name, overheads in found.items():
+        each = [one.worker for one in overheads]
+        once = median(one.once for one in overheads)
+        print(f"  {name:<8} {median(each) * 1e3:6.1f} ms a worker", end="")
+        print(f"  ({min(each) * 1e3:.1f} to {max(each) * 1e3:.1f}), {once * 1e3:.0f} ms once")
+    ours, theirs = ([one.worker for one in found[name]] for name in sides)
+    ratio = typical_ratio(ours, theirs)
+    save(given.json, {name: [list(one) for one in overheads] for name, overheads in found.items()})
     between = f" ({ratio.low:.2f} to {ratio.high:.2f})" if ratio.low and ratio.high else ""
     print(
-        f"perfkit takes {ratio.ratio:.2f} times{between} of pyperf's overhead;"
+        f"a worker of perfkit costs {ratio.ratio:.2f} times{between} of pyperf's;"
         f" goal: at most {GOAL}: {compare(ratio.low, ratio.high, GOAL)}"
     )
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
-import msgspec
-
 from perfkit.units import Unit
 
 if TYPE_CHECKING:
@@ -221,16 +219,29 @@ class Plan:
     seed: int = 0
 
 
-def count(text: str, *, at_least: int = 1, at_most: int | None = None) -> msgspec.Meta:
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What a parameter's number means: the annotation of a field of a parameter dataclass.
+
+    Not `msgspec.Meta`: every worker process would pay for the import.
+    """
+
+    text: str
+    unit: Unit
+    lowest: float
+    highest: float | None
+
+
+def count(text: str, *, at_least: int = 1, at_most: int | None = None) -> Quantity:
     """How many; given as `5000` or `5k` on the command line."""
-    return msgspec.Meta(description=text, ge=at_least, le=at_most, extra={"unit": Unit.COUNT})
+    return Quantity(text, Unit.COUNT, at_least, at_most)
 
 
-def seconds(text: str, *, at_least: float = 0, at_most: float | None = None) -> msgspec.Meta:
-    """Say how long, in seconds; given as `2ms` or `1.5s` on the command line."""
-    return msgspec.Meta(description=text, ge=at_least, le=at_most, extra={"unit": Unit.SECONDS})
+def seconds(text: str, *, at_least: float = 0, at_most: float | None = None) -> Quantity:
+    """How long, in seconds; given as `2ms` or `1.5s` on the command line."""
+    return Quantity(text, Unit.SECONDS, at_least, at_most)
 
 
-def size(text: str, *, at_least: int = 0, at_most: int | None = None) -> msgspec.Meta:
-    """Say how many bytes; given as `64KiB` or `1MB` on the command line."""
-    return msgspec.Meta(description=text, ge=at_least, le=at_most, extra={"unit": Unit.BYTES})
+def size(text: str, *, at_least: int = 0, at_most: int | None = None) -> Quantity:
+    """How many bytes; given as `64KiB` or `1MB` on the command line."""
+    return Quantity(text, Unit.BYTES, at_least, at_most)

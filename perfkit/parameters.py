@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from perfkit.errors import UsageError
+from perfkit.model import Quantity
 from perfkit.units import Unit, parse, show, write
 
 P = TypeVar("P")
@@ -49,14 +50,11 @@ def describe(params: type[Any]) -> list[Parameter]:
 
 
 def _describe(name: str, hint: object, default: object) -> Parameter:
-    metas = [
-        meta
-        for meta in (get_args(hint)[1:] if get_origin(hint) is Annotated else ())
-        if isinstance(meta, msgspec.Meta)
-    ]
-    meta = metas[0] if metas else msgspec.Meta()
-    unit = (meta.extra or {}).get("unit")
-    return Parameter(name, meta.description or "", unit, default, meta.ge, meta.le)
+    notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    for note in notes:
+        if isinstance(note, Quantity):
+            return Parameter(name, note.text, note.unit, default, note.lowest, note.highest)
+    return Parameter(name, "", None, default, None, None)
 
 
 def read(params: type[P], given: Mapping[str, object], owner: str) -> P:
@@ -74,9 +72,18 @@ def read(params: type[P], given: Mapping[str, object], owner: str) -> P:
         values[name] = _number(value, known[name], owner) if isinstance(value, str) else value
     try:
         # Not strict: a text without a unit is read as the field's type asks.
-        return msgspec.convert(values, params, strict=False)
+        built = msgspec.convert(values, params, strict=False)
     except msgspec.ValidationError as error:
         raise _refused(str(error), values, known, owner) from error
+    for name, parameter in known.items():
+        if not _within(getattr(built, name), parameter):
+            raise _refused(f"out of bounds - at `$.{name}`", values, known, owner)
+    return built
+
+
+def _within(value: Any, parameter: Parameter) -> bool:
+    lowest, highest = parameter.lowest, parameter.highest
+    return (lowest is None or value >= lowest) and (highest is None or value <= highest)
 
 
 def _number(text: str, parameter: Parameter, owner: str) -> object:

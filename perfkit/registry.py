@@ -90,28 +90,18 @@ def probe(name: str) -> Probe[Any, Any]:
     """Import a probe by name; raises UsageError (unknown) or CannotRun (it does not load)."""
     found = entry(name)
     try:
-        return load(found.value)
+        return _resolve(found)
     except PerfkitError as error:
         raise CannotRun(
             f"the probe '{name}' of {_package(found)} cannot be loaded", why=error.what
         ) from error
 
 
-def load(reference: str) -> Probe[Any, Any]:
-    """Import a probe from `module:attribute`; raises CannotRun naming what went wrong."""
-    from perfkit.model import Probe
+def _resolve(found: EntryPoint) -> Probe[Any, Any]:
+    # Imported here: listing perfkit's own probes needs no probe model.
+    from perfkit.reference import resolve
 
-    module, _, attribute = reference.partition(":")
-    try:
-        loaded: object = import_module(module)
-        for part in attribute.split("."):
-            loaded = getattr(loaded, part)
-    # A plug-in may fail in any way, and must not take perfkit with it.
-    except (Exception, SystemExit) as error:
-        raise CannotRun(f"{type(error).__name__}: {error}") from error
-    if not isinstance(loaded, Probe):
-        raise CannotRun(f"{reference} is a {type(loaded).__name__}, not a perfkit.Probe")
-    return loaded
+    return resolve(found.value)
 
 
 def listed() -> Iterator[Listed]:
@@ -126,7 +116,7 @@ def listed() -> Iterator[Listed]:
             yield Listed(name, title, "perfkit")
             continue
         try:
-            yield Listed(name, load(found.value).title, _package(found))
+            yield Listed(name, _resolve(found).title, _package(found))
         except CannotRun as error:
             yield Listed(name, "", _release(found), error.what)
     for found in _offered():

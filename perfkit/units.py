@@ -32,7 +32,7 @@ SPELLINGS: dict[Unit, dict[str, float]] = {
 _BASE = {Unit.COUNT: "", Unit.SECONDS: "s", Unit.BYTES: "B"}
 EXAMPLES = {Unit.COUNT: "5000", Unit.SECONDS: "2ms", Unit.BYTES: "64KiB"}
 
-_QUANTITY = re.compile(r"(?P<number>[+-]?\d[\d_]*(?:\.\d+)?)\s*(?P<unit>[A-Za-zµ]*)", re.ASCII)
+_QUANTITY = r"(?P<number>[+-]?\d[\d_]*(?:\.\d+)?)\s*(?P<unit>[A-Za-zµ]*)"
 _TIME_SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -43,7 +43,8 @@ def parse(text: str, unit: Unit) -> float:
     """
     from decimal import Decimal
 
-    match = _QUANTITY.fullmatch(text.strip().replace("μ", "µ"))
+    # Compiled on first use: every worker process imports this module, and few parse anything.
+    match = re.fullmatch(_QUANTITY, text.strip().replace("μ", "µ"), re.ASCII)
     spellings = SPELLINGS[unit]
     if match is None:
         message = f"'{text}' is no number with a unit; write it like {EXAMPLES[unit]}"

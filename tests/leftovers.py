@@ -28,11 +28,12 @@ def alive(process: int) -> bool:
 
 
 def processes(folder: Path) -> list[str]:
-    """Return the processes that were started with this temporary folder."""
+    """Return the processes that were started with this temporary folder, or work inside it."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("TMPDIR") == str(folder):
+            ours = process.environ().get("TMPDIR") == str(folder)
+            if ours or Path(process.cwd()).is_relative_to(folder):
                 found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
         except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             continue

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import platform
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from perfkit.errors import UsageError
 from perfkit.model import Location, Tally
-from perfkit.result import Component
+
+if TYPE_CHECKING:
+    from perfkit.result import Component
 
 WITNESS = "sys.setprofile"
 _NOT_THEIRS = {__file__, threading.__file__}
@@ -44,6 +45,11 @@ class Python:
                 why="there is no server, and so no way to it",
                 fix="leave the option out",
             )
+        # Here and not above: a worker, which only connects, need not import them.
+        import platform
+
+        from perfkit.result import Component
+
         name, version = platform.python_implementation(), platform.python_version()
         yield PythonService(Component(product=name, version=version, place="this interpreter"))
 

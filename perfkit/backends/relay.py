@@ -48,7 +48,8 @@ def relay(target: tuple[str, int] | str, rtt: float) -> Iterator[int]:
             raise CannotRun("cannot start the relay", why=f"it ended with {process.wait()}")
         yield int(line)
     finally:
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:

@@ -8,15 +8,17 @@ import struct
 import sys
 from dataclasses import dataclass
 
-# struct tcp_info of include/uapi/linux/tcp.h: 8 bytes and 24 32-bit fields, then 64-bit ones;
-# the third and fourth of those are tcpi_bytes_acked and tcpi_bytes_received.
-_BYTES_ACKED = 120
-_LENGTH = 136
+# struct tcp_info of include/uapi/linux/tcp.h: where these fields begin. Linux has all since 4.19.
+_BYTES_RECEIVED = 128
+_NOT_SENT = 144
+_BYTES_SENT = 200
+_BYTES_SENT_AGAIN = 208
+_LENGTH = 216
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Bytes that the other side acknowledged, and bytes received, since the connection began."""
+    """Bytes that were written, each once, and bytes received, since the connection began."""
 
     sent: int
     received: int
@@ -33,4 +35,11 @@ def traffic(descriptor: int) -> Traffic | None:
         return None
     if len(data) < _LENGTH:
         return None
-    return Traffic(*struct.unpack_from("<QQ", data, _BYTES_ACKED))
+
+    def field(code: str, begin: int) -> int:
+        value: int = struct.unpack_from(f"={code}", data, begin)[0]
+        return value
+
+    # Not the bytes acknowledged: the acknowledgement of the last ones may be on its way.
+    again, waiting = field("Q", _BYTES_SENT_AGAIN), field("I", _NOT_SENT)
+    return Traffic(field("Q", _BYTES_SENT) - again + waiting, field("Q", _BYTES_RECEIVED))

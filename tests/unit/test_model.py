@@ -115,8 +115,8 @@ def test_answers_are_compared_as_they_are_unless_a_key_is_given() -> None:
 
 def test_annotations_carry_text_unit_and_bounds() -> None:
     described = [
-        (meta.description, meta.ge, meta.le, (meta.extra or {})["unit"])
-        for meta in (
+        (quantity.text, quantity.lowest, quantity.highest, quantity.unit)
+        for quantity in (
             count("rows"),
             count("rows", at_least=0, at_most=9),
             seconds("pause"),

@@ -29,8 +29,10 @@ def test_both_commands_and_the_picture_are_on_the_first_screen() -> None:
 
 
 def test_every_probe_is_in_the_readme() -> None:
-    for name in registry.entries():
-        assert f"| `{name}` |" in README
+    ours = [name for name, found in registry.entries().items() if "perfkit." in found.value[:8]]
+
+    assert ours
+    assert [name for name in ours if f"| `{name}` |" not in README] == []
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

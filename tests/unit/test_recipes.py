@@ -13,7 +13,8 @@ import pytest
 import typer.main
 
 from perfkit import registry
-from perfkit.backends.postgres import Postgres, PostgresService
+from perfkit.backends.postgres import Postgres
+from perfkit.backends.postgres_service import PostgresService
 from perfkit.cli.app import make_app
 from perfkit.model import Location
 from perfkit.parameters import arguments, read

@@ -14,6 +14,7 @@ import pytest
 
 from perfkit import Probe, registry
 from perfkit.errors import CannotRun, UsageError
+from perfkit.reference import resolve
 
 ROOT = Path(__file__).parents[2]
 BUILT_IN = ["db-fetch", "db-first-row", "db-top-rows"]
@@ -159,11 +160,11 @@ def test_recipes_and_scenarios_lie_beside_the_package_in_a_checkout() -> None:
 )
 def test_a_reference_to_no_probe_says_what_is_there(reference: str, message: str) -> None:
     with pytest.raises(CannotRun, match=message):
-        registry.load(reference)
+        resolve(reference)
 
 
 def test_a_reference_is_followed_into_classes() -> None:
-    assert isinstance(registry.load("perfkit.probes.db_fetch:probe"), Probe)
+    assert isinstance(resolve("perfkit.probes.db_fetch:probe"), Probe)
 
 
 # Those of other packages

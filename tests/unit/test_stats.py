@@ -105,7 +105,7 @@ def test_critical_values_are_those_of_the_printed_tables() -> None:
 
 
 @given(st.lists(st.tuples(times, times), min_size=6, max_size=9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_interval_is_what_the_test_of_every_sign_pattern_does_not_reject(
     pairs: list[tuple[float, float]],
 ) -> None:
@@ -211,7 +211,6 @@ def test_nineteen_of_twenty_intervals_hold_the_true_ratio(number: int) -> None:
 
 
 @given(st.lists(st.tuples(times, times), min_size=6, max_size=12), st.integers(0, 9))
-@settings(deadline=None)
 def test_the_floor_is_the_same_for_the_same_seed(
     pairs: list[tuple[float, float]], seed: int
 ) -> None:

@@ -1,0 +1,1 @@
+"""Small probes for tests; worker processes import them too."""

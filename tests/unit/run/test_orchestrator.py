@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from leftovers import alive, folders, processes, until
+from sample_probes import faulty, notes, rows, steady
+from sample_probes.notes import Notes
+
+from perfkit import reference, result
+from perfkit.backends.postgres import Postgres
+from perfkit.backends.postgres_service import PostgresService
+from perfkit.backends.python import Python
+from perfkit.errors import AnswersDiffer, CannotRun, ComponentLost, PerfkitError, VariantFailed
+from perfkit.model import Location, Plan, Probe
+from perfkit.result import Result
+from perfkit.run.orchestrator import Counting, Loading, Progress, Timing, run
+
+pytestmark = pytest.mark.usefixtures("without_variables")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Name the file that workers write to."""
+    return str(tmp_path / "notes")
+
+
+def processes_of(file: str, what: str) -> list[int]:
+    return [noted["process"] for noted in notes.read(file) if noted["what"] == what]
+
+
+def ran(probe: Probe[Any, Any], file: str, rounds: int = 1, seed: int = 0) -> Result:
+    return run(Plan(probe, Notes(file), rounds=rounds, seed=seed))
+
+
+def failed(wish: str, file: str, rounds: int = 0) -> PerfkitError:
+    with pytest.raises(PerfkitError) as caught:
+        run(Plan(faulty.probe, Notes(file, wish), rounds=rounds))
+    return caught.value
+
+
+def shown(error: PerfkitError) -> str:
+    return "\n".join((str(error), repr(error), error.what, error.why, error.fix))
+
+
+def after_round(number: int, act: Callable[[], object]) -> Callable[[Progress], None]:
+    """Listen to a run, and act when that many rounds are complete."""
+
+    def tell(progress: Progress) -> None:
+        if isinstance(progress, Timing) and progress.round == number:
+            act()
+
+    return tell
+
+
+def press_ctrl_c() -> None:
+    raise KeyboardInterrupt
+
+
+def interrupt_the_fourth(file: str) -> None:
+    """Send ourselves SIGINT when the fourth worker of the fix, which stalls, is at work."""
+    until(lambda: len(processes_of(file, "wished")) == 4, "the second timed round begins")
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class TestWhatIsRun:
+    def test_the_data_is_loaded_once(self, file: str) -> None:
+        ran(steady.probe, file)
+        assert len(processes_of(file, "load")) == 1
+
+    def test_progress_is_told_and_answers_and_work_are_reported(self) -> None:
+        told: list[Progress] = []
+        measured = run(Plan(steady.probe, Notes(), rounds=1), told.append)
+        assert [type(progress) for progress in told[:3]] == [Loading, Loading, Counting]
+        assert [type(progress) for progress in told[-2:]] == [Timing, Timing]
+        assert [variant.name for variant in measured.variants] == ["many", "still-many", "few"]
+        # A generator is entered once a value, and once more for its end; and each takes a note.
+        assert [variant.work["calls"].value for variant in measured.variants] == [23, 23, 3]
+        assert all(variant.work["calls"].exact for variant in measured.variants)
+        assert measured.answer == "number"
+        assert measured.isolation == "process"
+        assert measured.rounds == 1
+        assert measured.stopped == "rounds"
+        assert result.decode(result.encode(measured), "test") == measured
+
+    def test_every_sample_has_a_process_of_its_own(self, file: str) -> None:
+        ran(steady.probe, file, rounds=2)
+        for variant in ("many", "still_many", "few"):
+            assert len(set(processes_of(file, variant))) == 2 + 2
+        everyone = [noted["process"] for noted in notes.read(file)]
+        assert len(set(everyone)) == 1 + 3 * (2 + 2)
+        assert not any(map(alive, everyone))
+
+    def test_a_session_has_one_process_for_all(self, file: str) -> None:
+        measured = ran(steady.lasting, file, rounds=2)
+        assert measured.isolation == "session"
+        assert len({noted["process"] for noted in notes.read(file)}) == 1
+
+    def test_preparing_comes_once_before_the_calls_of_each_process(self, file: str) -> None:
+        ran(steady.probe, file)
+        by_process: dict[int, list[str]] = {}
+        for noted in notes.read(file):
+            by_process.setdefault(noted["process"], []).append(noted["what"])
+        for steps in by_process.values():
+            if "many" in steps:
+                assert steps.index("prepare") == 0
+                assert steps.count("prepare") == 1
+
+    def test_a_reset_comes_before_every_call(self, file: str) -> None:
+        measured = ran(steady.restored, file)
+        steps = [noted["what"] for noted in notes.read(file)]
+        calls = [index for index, step in enumerate(steps) if step in {"many", "still_many", "few"}]
+        assert len(calls) > 3 * (2 * 2 + 5)
+        assert {steps[index - 1] for index in calls} == {"restore"}
+        assert measured.naive.samples[0].loops >= 1
+
+    def test_the_counted_pass_is_one_call_whatever_the_loops(self) -> None:
+        measured = ran(steady.probe, "")
+        assert all(variant.samples[0].loops > 1 for variant in measured.variants)
+        assert measured.naive.work["calls"].value == 23
+
+    def test_a_value_is_as_many_calls_as_it_says(self, file: str) -> None:
+        measured = ran(steady.probe, file)
+        timed = processes_of(file, "few")[-1]
+        sample = next(v for v in measured.variants if v.name == "few").samples[0]
+        values_and_warm_up = 4 + 1
+        assert len(sample.wall) == 4
+        assert processes_of(file, "few").count(timed) == values_and_warm_up * sample.loops
+
+    def test_no_rounds_is_only_answers_and_counts(self) -> None:
+        counted = ran(steady.probe, "", rounds=0)
+        assert counted.stopped == "counted"
+        assert counted.rounds == 0
+        assert counted.verdicts == ()
+        assert counted.naive.samples == ()
+        assert counted.naive.work["calls"].value == 23
+        assert result.decode(result.encode(counted), "test") == counted
+
+    def test_the_order_is_drawn_from_the_seed(self, file: str) -> None:
+        def order(seed: int) -> list[tuple[int, ...]]:
+            measured = ran(steady.probe, file, rounds=3, seed=seed)
+            return [
+                tuple(sample.position for sample in variant.samples)
+                for variant in measured.variants
+            ]
+
+        first = order(5)
+        assert order(5) == first
+        assert order(6) != first
+        assert [sorted(positions) for positions in zip(*first, strict=True)] == [[0, 1, 2]] * 3
+
+
+class TestBadProbes:
+    def test_a_probe_without_a_fix_is_refused(self, file: str) -> None:
+        with pytest.raises(CannotRun, match="the probe 'unfinished' is not complete"):
+            ran(steady.unfinished, file)
+        assert notes.read(file) == []
+
+    def test_a_probe_that_no_worker_can_import_is_refused(self, file: str) -> None:
+        hidden: Probe[Python, Notes] = Probe(
+            "hidden", "Hidden", Python, Notes, work={"calls": "calls"}, cause="calls"
+        )
+        hidden.naive("many")(steady.many)
+        hidden.fixed("few")(steady.few)
+        with pytest.raises(CannotRun, match="no worker process can import the probe 'hidden'"):
+            ran(hidden, file)
+
+    def test_a_probe_of_the_main_script_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(steady.many, "__module__", "__main__")
+        monkeypatch.setattr("__main__.probe", steady.probe, raising=False)
+        with pytest.raises(CannotRun) as caught:
+            reference.name(steady.probe)
+        assert caught.value.why == "it is defined in the script that runs it"
+
+    def test_a_cause_that_nobody_counts_is_refused(self, file: str) -> None:
+        with pytest.raises(CannotRun, match="nobody here can count the cause") as caught:
+            run(Plan(faulty.uncounted, Notes(file, "steadily"), rounds=0))
+        assert caught.value.why == "counted were: builtin_calls, calls"
+
+
+class TestBadVariants:
+    def test_a_worker_that_leaves_is_reported_with_its_last_words(self, file: str) -> None:
+        error = failed("leave", file)
+        assert isinstance(error, VariantFailed)
+        assert error.what == "the worker process of 'wished' ended with exit code 7"
+        assert error.why == "last words"
+
+    def test_a_worker_that_crashes_is_reported_with_the_signal(self, file: str) -> None:
+        error = failed("crash", file)
+        assert isinstance(error, VariantFailed)
+        assert error.what == "the worker process of 'wished' ended by SIGSEGV"
+
+    def test_a_worker_that_leaves_while_its_child_lives_is_noticed(self, file: str) -> None:
+        error = failed("leave_with_a_child", file)
+        assert error.what == "the worker process of 'wished' ended with exit code 7"
+        (child,) = [noted["child"] for noted in notes.read(file) if noted["what"] == "child"]
+        until(lambda: not alive(child), "the child is killed")
+
+    def test_sys_exit_is_a_crash(self, file: str) -> None:
+        error = failed("leave_by_exit", file)
+        assert error.what == "the worker process of 'wished' ended with exit code 1"
+        assert error.why == "enough"
+
+    def test_an_exception_is_reported_with_its_place(self, file: str) -> None:
+        error = failed("raise_error", file)
+        assert isinstance(error, VariantFailed)
+        assert error.what == "'wished' of faulty raised ValueError"
+        assert error.why.startswith("no such luck\nFile ")
+        assert error.why.endswith("in raise_error")
+
+    def test_an_answer_that_cannot_be_pickled_is_an_error_of_the_variant(self, file: str) -> None:
+        error = failed("return_function", file)
+        assert isinstance(error, VariantFailed)
+        assert error.why.startswith("its answer cannot be pickled: Can't")
+
+    def test_an_answer_that_cannot_be_read_is_an_error_of_the_variant(self, file: str) -> None:
+        error = failed("return_unloadable", file)
+        assert isinstance(error, VariantFailed)
+        assert error.what == "the answer of 'wished' did not survive the way out of its process"
+        assert error.why.startswith("ValueError: invalid literal")
+
+    def test_what_a_variant_prints_and_reads_disturbs_nothing(
+        self, file: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        measured = run(Plan(faulty.probe, Notes(file, "chatter"), rounds=1))
+        assert measured.rounds == 1
+        assert capfd.readouterr() == ("", "")
+
+    def test_children_that_a_variant_leaves_end_with_its_worker(self, file: str) -> None:
+        run(Plan(faulty.probe, Notes(file, "leave_a_child_behind"), rounds=0))
+        children = [noted["child"] for noted in notes.read(file) if noted["what"] == "child"]
+        assert len(children) > 2
+        until(lambda: not any(map(alive, children)), "the children are killed")
+
+    def test_work_that_differs_between_passes_is_not_called_exact(self, file: str) -> None:
+        counted = run(Plan(faulty.probe, Notes(file, "count_differently"), rounds=0))
+        naive, wished = counted.variants
+        assert naive.work["calls"].exact
+        assert not wished.work["calls"].exact
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("wish", "why"),
+        [
+            ("differ", "1 of 3 items differ, the first at index 2"),
+            ("differ_in_length", "4 items instead of 3"),
+            ("differ_in_type", "a tuple instead of a list"),
+        ],
+    )
+    def test_another_answer_ends_the_run_and_is_not_shown(
+        self, file: str, wish: str, why: str
+    ) -> None:
+        error = failed(wish, file)
+        assert isinstance(error, AnswersDiffer)
+        assert error.what == "'wished' of faulty returned another answer than 'steady'"
+        assert error.why == why
+        assert faulty.SECRET not in shown(error)
+
+    def test_another_answer_in_a_later_round_ends_the_run(self, file: str) -> None:
+        rounds: list[int] = []
+
+        def tell(progress: Progress) -> None:
+            if isinstance(progress, Timing):
+                rounds.append(progress.round)
+
+        with pytest.raises(AnswersDiffer) as caught:
+            run(Plan(faulty.probe, Notes(file, "differ_later"), rounds=3), tell)
+        assert rounds == [0, 1]
+        assert faulty.SECRET not in shown(caught.value)
+
+
+class TestCtrlC:
+    def test_after_a_round_the_result_has_whole_rounds(self, file: str, place: Path) -> None:
+        stopped = run(Plan(steady.probe, Notes(file), rounds=9), after_round(2, press_ctrl_c))
+        assert stopped.stopped == "interrupted"
+        assert [len(variant.samples) for variant in stopped.variants] == [2, 2, 2]
+        assert result.decode(result.encode(stopped), "test") == stopped
+        assert processes(place) == []
+
+    def test_in_the_middle_of_a_round_the_result_has_whole_rounds(self, file: str) -> None:
+        watcher = threading.Thread(target=interrupt_the_fourth, args=(file,))
+        watcher.start()
+        stopped = run(Plan(faulty.probe, Notes(file, "stall_later"), rounds=9))
+        watcher.join()
+        assert stopped.stopped == "interrupted"
+        assert [len(variant.samples) for variant in stopped.variants] == [1, 1]
+        assert not any(map(alive, processes_of(file, "wished")))
+
+    def test_in_a_session_the_result_has_whole_rounds(self, file: str) -> None:
+        stopped = run(Plan(steady.lasting, Notes(file), rounds=9), after_round(1, press_ctrl_c))
+        assert stopped.stopped == "interrupted"
+        assert stopped.rounds == 1
+        assert not any(alive(noted["process"]) for noted in notes.read(file))
+
+    def test_before_the_first_round_there_is_no_result_and_nothing_left(
+        self, file: str, place: Path
+    ) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(Plan(steady.probe, Notes(file), rounds=9), after_round(0, press_ctrl_c))
+        assert processes(place) == []
+
+    @pytest.mark.parametrize("phase", [Loading, Counting, Timing])
+    def test_with_a_server_nothing_is_left(
+        self, place: Path, phase: type[Loading | Counting | Timing]
+    ) -> None:
+        def tell(progress: Progress) -> None:
+            if isinstance(progress, phase):
+                assert phase is Loading or processes(place) != []
+                press_ctrl_c()
+
+        with pytest.raises(KeyboardInterrupt):
+            run(Plan(rows.probe, rows.Rows(), rounds=1), tell)
+        assert processes(place) == []
+        assert folders(place) == []
+
+
+class TestServers:
+    def test_a_run_on_the_embedded_server_leaves_nothing(self, place: Path) -> None:
+        measured = run(Plan(rows.probe, rows.Rows(), Location(rtt=0.001), rounds=1))
+        work = {variant.name: variant.work for variant in measured.variants}
+        assert work["one-by-one"]["round_trips"].value == 3
+        assert work["at-once"]["round_trips"].value == 1
+        assert measured.component.place == "embedded"
+        assert measured.component.rtt_asked == 0.001
+        assert processes(place) == []
+        assert folders(place) == []
+
+    def test_a_server_that_is_killed_is_reported_as_lost(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started: list[PostgresService] = []
+        serve = Postgres.serve
+
+        @contextmanager
+        def noted(location: Location) -> Iterator[PostgresService]:
+            with serve(location) as service:
+                started.append(service)
+                yield service
+
+        monkeypatch.setattr(Postgres, "serve", noted)
+
+        def kill() -> None:
+            (service,) = started
+            assert service.server is not None
+            psutil.Process(service.server.process).kill()
+
+        with pytest.raises(ComponentLost, match="PostgreSQL went away in the middle of the run"):
+            run(Plan(rows.probe, rows.Rows(), rounds=3), after_round(1, kill))
+        until(lambda: processes(place) == [], "the server's processes notice")
+        assert folders(place) == []
+
+    def test_two_runs_at_once_do_not_disturb_each_other(self, place: Path) -> None:
+        measured: list[Result] = []
+
+        def once() -> None:
+            measured.append(run(Plan(rows.probe, rows.Rows(), rounds=1)))
+
+        threads = [threading.Thread(target=once) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [one.naive.work["round_trips"].value for one in measured] == [3, 3]
+        assert [one.naive.work["round_trips"].exact for one in measured] == [True, True]
+        assert processes(place) == []
+        assert folders(place) == []

@@ -1,4 +1,8 @@
-"""What a probe is. Nothing here measures, prints or connects to anything."""
+"""What a probe is. Nothing here measures, prints or connects to anything.
+
+Every worker process imports this module, so it imports little, and plain records are named
+tuples: they take a tenth of a dataclass's time to define.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from perfkit.units import Unit
 
@@ -35,8 +39,7 @@ class Tally:
     others: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """Where the user wants the component: `url` empty means the embedded one.
 
     `rtt` is the round-trip time to add, in seconds.
@@ -203,8 +206,7 @@ class Probe(Generic[B, P]):
         raise KeyError(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to run and how long.
 
     `rounds` fixes the number of timed rounds (0: only answers and counts); None is adaptive
@@ -213,14 +215,13 @@ class Plan:
 
     probe: Probe[Any, Any]
     params: object
-    location: Location = field(default_factory=Location)
+    location: Location = Location()
     budget: float = 20.0
     rounds: int | None = None
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """What a parameter's number means: the annotation of a field of a parameter dataclass.
 
     Not `msgspec.Meta`: every worker process would pay for the import.

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from perfkit.errors import Exit, PerfkitError
+from perfkit.leave import leave
 
 SEE, AGAIN, MORE = "See one happen", "Look again", "More"
 # Where each command lives, and the panel of the help page that shows it. Modules are imported
@@ -83,14 +84,7 @@ def main() -> NoReturn:
     """Run the command line and exit with a code of `Exit`."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    code = run(sys.argv[1:])
-    # Flushing here, and not at interpreter exit, keeps a closed pipe from changing the code.
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(int(code))
+    leave(run(sys.argv[1:]))
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDEST = 120
 # Stand-ins for terminals that cannot draw the signs.
 PLAIN = str.maketrans("✗≈✓◐▸→━╸╾─×÷·–…µ±’", "x~+o>>==--x/--.u~'")
-_SECRET = re.compile(r"(password=|://[^/@\s:]*:)[^\s@'\"]+", re.IGNORECASE)
+_CREDENTIALS = r"(?i)(password=|://[^/@\s:]*:)[^\s@'\"]+"
 
 
 def emit(text: str) -> None:
@@ -121,7 +121,7 @@ def state_folder() -> Path:
 
 def print_bug(error: Exception) -> None:
     """Keep the traceback of a bug in a file, and say what to do with it."""
-    text = _SECRET.sub(r"\1***", "".join(traceback.format_exception(error)))
+    text = re.sub(_CREDENTIALS, r"\1***", "".join(traceback.format_exception(error)))
     where = "it could not be saved; run again with --debug"
     try:
         folder = state_folder()
@@ -133,7 +133,7 @@ def print_bug(error: Exception) -> None:
         pass
     print_error(
         PerfkitError(
-            _SECRET.sub(r"\1***", f"a bug in perfkit: {type(error).__name__}: {error}"),
+            re.sub(_CREDENTIALS, r"\1***", f"a bug in perfkit: {type(error).__name__}: {error}"),
             why=where,
             fix="perfkit doctor --bug    prints what a report needs",
         )

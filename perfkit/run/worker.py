@@ -5,7 +5,6 @@ It imports as little as it can: what it costs to start is paid for every sample.
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import gc
 import os
@@ -17,8 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
+from perfkit.leave import leave
 from perfkit.run.job import Action, Counted, Done, Failed, Job, Report, Values
 
 CALIBRATION = 0.05
@@ -40,17 +40,10 @@ def main() -> None:
         try:
             job = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
         except EOFError:
-            leave()
+            leave(0)
         with killed_with_parent(jobs.fileno()):
             report = perform(job)
         send(report, reports)
-
-
-def leave() -> NoReturn:
-    """End at once, without taking the interpreter apart: that costs more than to start it."""
-    # What libraries want done at the end is done: temporary files, helper processes.
-    atexit._run_exitfuncs()  # noqa: SLF001 (there is no public way to do only this)
-    os._exit(0)
 
 
 def send(report: Report, reports: BinaryIO) -> None:
@@ -89,9 +82,12 @@ def perform(job: Job) -> Report:
     """Do one job; whatever the probe raises becomes a report."""
     from perfkit.reference import resolve
 
+    # What is imported stays, so looking for garbage in between only costs time.
+    gc.disable()
     try:
         probe = resolve(job.probe)
         with probe.backend.connect(job.address) as backend:
+            gc.enable()
             if job.action is Action.SETUP:
                 if probe.load is not None:
                     probe.load(backend, job.params)
@@ -167,7 +163,8 @@ def measure(
         restore()
         call()
     warm_up = time.perf_counter() - begun
-    gc.collect()
+    # The collector need not look again at what was imported; the code's own garbage it will.
+    gc.freeze()
     wall, cpu, switches, waits = [], [], [], []
     for _ in range(job.values):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
@@ -176,6 +173,7 @@ def measure(
         wall.append(seconds / job.loops)
         cpu.append(processor / job.loops)
         waits.append(waited / job.loops)
+    gc.unfreeze()
     known = all(wait >= 0 for wait in waits)
     return Values(
         key(answer),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass
 from typing import Annotated
+
+import psutil
 
 from perfkit import Probe, count
 from perfkit.backends.postgres import Postgres
@@ -19,6 +23,15 @@ class Rows:
 probe = Probe(
     "rows",
     "One question a row",
+    Postgres,
+    Rows,
+    work={"round_trips": "round trips"},
+    cause="round_trips",
+)
+
+fatal = Probe(
+    "fatal",
+    "Takes the server along",
     Postgres,
     Rows,
     work={"round_trips": "round trips"},
@@ -45,3 +58,17 @@ def one_by_one(database: Postgres, wanted: Rows) -> object:
 @probe.fixed("one question")
 def at_once(database: Postgres, _wanted: Rows) -> object:
     return database.connection.execute("SELECT n FROM numbers ORDER BY n", prepare=False).fetchall()
+
+
+@fatal.naive("end the server and ourselves")
+def end_both(database: Postgres, _wanted: Rows) -> object:
+    """Kill the parent of our server process, and leave without a word."""
+    server = psutil.Process(database.connection.info.backend_pid).parent()
+    if server is not None:
+        server.send_signal(signal.SIGKILL)
+    os._exit(9)
+
+
+@fatal.fixed("do nothing")
+def nothing(_database: Postgres, _wanted: Rows) -> object:
+    return None

@@ -357,6 +357,12 @@ class TestServers:
         until(lambda: processes(place) == [], "the server's processes notice")
         assert folders(place) == []
 
+    def test_a_worker_that_dies_with_its_server_is_blamed_on_the_server(self, place: Path) -> None:
+        with pytest.raises(ComponentLost, match="PostgreSQL went away in the middle of the run"):
+            run(Plan(rows.fatal, rows.Rows(), rounds=0))
+        until(lambda: processes(place) == [], "the server's processes notice")
+        assert folders(place) == []
+
     def test_two_runs_at_once_do_not_disturb_each_other(self, place: Path) -> None:
         measured: list[Result] = []
 

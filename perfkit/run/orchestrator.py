@@ -354,7 +354,7 @@ def _given(params: object) -> dict[str, Given]:
 def _summary(answer: object) -> str:
     """Say how much an answer holds, never what: it may be a user's data."""
     if isinstance(answer, list | set | frozenset | dict):
-        return f"{len(answer):,} {'row' if len(answer) == 1 else 'rows'}"
+        return "row" if len(answer) == 1 else f"{len(answer):,} rows"
     if isinstance(answer, tuple):
         return "row"
     return {bool: "truth value", int: "number", float: "number", str: "text"}.get(

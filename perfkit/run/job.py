@@ -1,6 +1,6 @@
 """What the orchestrator and a worker say to each other, over pipes, pickled.
 
-Named tuples, not dataclasses: each worker defines them anew, and these take a sixth of the time.
+Named tuples, not dataclasses: each worker defines them anew, and these are quicker to define.
 """
 
 from __future__ import annotations

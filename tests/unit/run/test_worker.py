@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from leftovers import alive, until
-from sample_probes import busy, faulty, notes
+from sample_probes import busy, collector, faulty, notes
 from sample_probes.notes import Notes
 
 from perfkit import reference
@@ -182,3 +182,25 @@ def test_the_data_is_restored_before_each_call_outside_the_clock() -> None:
     steps: list[str] = []
     worker.sum_of_calls(lambda: steps.append("call"), lambda: steps.append("restore"), 3)
     assert steps == ["restore", "call"] * 3
+
+
+def test_garbage_is_collected_during_values_but_not_looked_for_in_imports(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    name, params = reference.name(collector.probe), Notes(str(ended), "")
+    with Worker() as one:
+        looked = one.ask(Job(name, params, None, Action.MEASURE, "look", loops=1, values=2))
+        seen = one.ask(Job(name, params, None, Action.MEASURE, "remember", loops=1, values=1))
+        assert isinstance(looked, Values)
+        assert isinstance(seen, Values)
+        assert looked.answer is True
+        # The warm-up, two values; then the next job of the same process starts unfrozen.
+        assert seen.answer == [False, True, True]
+        again = one.ask(Job(name, params, None, Action.COUNT, "look"))
+        assert isinstance(again, Counted)
+        last = one.ask(Job(name, params, None, Action.COUNT, "remember"))
+        assert isinstance(last, Counted)
+        assert isinstance(last.answer, list)
+        assert set(last.answer[3:]) == {False}
+        assert not ended.exists()
+
+    assert ended.read_text() == "ended"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,8 +19,14 @@ leave(int(sys.argv[1]))
 
 @pytest.mark.parametrize("code", [0, 5, 130])
 def test_leaving_does_what_was_registered_and_loses_nothing(code: int) -> None:
+    # An unbuffered stream has nothing to lose.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     ended = subprocess.run(
-        [sys.executable, "-c", LEAVE, str(code)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LEAVE, str(code)],
+        env=buffered,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ended.returncode == code

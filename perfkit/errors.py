@@ -36,6 +36,8 @@ class Exit(IntEnum):
     CANNOT_RUN = 3, "It cannot run here: a server, a permission or an optional package is missing."
     UNCLEAR = 4, "Measured, but this machine is too noisy to tell the fix from the naive code."
     ANSWERS_DIFFER = 5, "Two variants of the probe returned different answers."
+    UNFIT = 6, "This machine is too busy, or not the one of the baseline, to judge times at all."
+    NOTHING = 7, "No check matched: nothing was judged, which is not a pass."
     BUG = 70, "A bug in perfkit itself; `perfkit doctor --bug` prints what to report."
     INTERRUPTED = 130, "Stopped with Ctrl-C or SIGTERM; what had been measured was reported."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -111,6 +111,8 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     witness: str
     others: dict[str, int] = {}
     """What further witnesses of the same work counted."""
+    again: int | None = None
+    """The second pass's figure, where it was another one."""
 
 
 class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -224,33 +226,46 @@ def decode(data: bytes, source: str) -> Result:
 
     Raises UnreadableFile when it is cut short, of another schema, or has unknown fields.
     """
+    result = read(data, Result, SCHEMA, source)
+    require_consistent(result, source)
+    return result
+
+
+T = TypeVar("T")
+
+
+def read(data: bytes, kind: type[T], schema: str, source: str) -> T:
+    """Read a file of ours; raises UnreadableFile, naming `source`, unless it has that schema."""
+    head = parse(data, source)
+    found = head.get("schema") if isinstance(head, dict) else None
+    if found != schema:
+        raise UnreadableFile(
+            f"{source} is no {schema.partition('/')[0].partition('.')[2]} that this perfkit reads",
+            why=f"its schema is {found!r}, not {schema!r}",
+            fix="use the perfkit version that wrote it, or measure again",
+        )
     try:
-        head = msgspec.json.decode(data)
+        return msgspec.convert(head, kind)
+    except msgspec.ValidationError as error:
+        raise UnreadableFile(
+            f"{source} is not a whole {kind.__name__.lower()}",
+            why=str(error),
+            fix="the file was edited, or a newer perfkit wrote it; measure again",
+        ) from error
+
+
+def parse(data: bytes, source: str) -> object:
+    """Read JSON; raises UnreadableFile, naming `source`."""
+    try:
+        return msgspec.json.decode(data)
     # Not msgspec's own: invalid UTF-8 inside a text, and nesting without end.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableFile(
             f"{source} is no JSON", why=str(error), fix="measure again: perfkit probe ... -o FILE"
         ) from error
-    schema = head.get("schema") if isinstance(head, dict) else None
-    if schema != SCHEMA:
-        raise UnreadableFile(
-            f"{source} is no result that this perfkit reads",
-            why=f"its schema is {schema!r}, not {SCHEMA!r}",
-            fix="use the perfkit version that wrote it, or measure again",
-        )
-    try:
-        result = msgspec.convert(head, Result)
-    except msgspec.ValidationError as error:
-        raise UnreadableFile(
-            f"{source} is not a whole result",
-            why=str(error),
-            fix="the file was edited, or a newer perfkit wrote it; measure again",
-        ) from error
-    _check_consistent(result, source)
-    return result
 
 
-def _check_consistent(result: Result, source: str) -> None:
+def require_consistent(result: Result, source: str) -> None:
     """Refuse a file whose parts do not fit each other; raises UnreadableFile."""
     names = [variant.name for variant in result.variants]
     numbers = [

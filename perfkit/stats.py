@@ -80,21 +80,27 @@ def floor_ratio(
     *,
     seed: int = 7,
     draws: int = 999,
+    paired: bool = True,
 ) -> Interval:
     """Return the ratio of lower quartiles of process minima, with a round bootstrap interval.
 
     Both hold one figure a round. Noise only adds time, so the low end is the code's own cost;
     whole rounds are drawn, which keeps the pairing (a cluster bootstrap, percentile interval).
+    Not `paired`: both were measured at different times, and each is drawn by itself.
     """
-    pairs = list(zip(naive, other, strict=True))
+    pairs = list(zip(naive, other, strict=paired))
     ratio = quantile(naive, 0.25) / quantile(other, 0.25)
     if len(pairs) < FEWEST:
         return Interval(ratio=ratio, low=None, high=None, confidence=confidence)
     draw = random.Random(seed)  # noqa: S311 (a seeded bootstrap, not a secret)
     ratios = []
     for _ in range(draws):
-        drawn = draw.choices(pairs, k=len(pairs))
-        ratios.append(quantile([a for a, _ in drawn], 0.25) / quantile([b for _, b in drawn], 0.25))
+        if paired:
+            drawn = draw.choices(pairs, k=len(pairs))
+            mine, others = [a for a, _ in drawn], [b for _, b in drawn]
+        else:
+            mine, others = (draw.choices(side, k=len(side)) for side in (naive, other))
+        ratios.append(quantile(mine, 0.25) / quantile(others, 0.25))
     tail = (1 - confidence) / 2
     return Interval(
         ratio=ratio,

@@ -185,6 +185,7 @@ def _count(crew: _Crew, probe: Probe[Any, Any], tell: Callable[[Progress], None]
                 exact=name in second.work and first.work[name].value == second.work[name].value,
                 witness=first.work[name].witness,
                 others=dict(first.work[name].others),
+                again=_again(first, second, name),
             )
             for name in probe.work
             if name in first.work
@@ -193,6 +194,12 @@ def _count(crew: _Crew, probe: Probe[Any, Any], tell: Callable[[Progress], None]
             variant, first.answer, work, min(first.seconds, second.seconds)
         )
     return [bases[variant.name] for variant in ordered]
+
+
+def _again(first: Counted, second: Counted, name: str) -> int | None:
+    if name not in second.work or second.work[name].value == first.work[name].value:
+        return None
+    return second.work[name].value
 
 
 def _counted(crew: _Crew, variant: Variant[Any, Any]) -> Counted:

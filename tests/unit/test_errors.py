@@ -38,6 +38,8 @@ def test_exit_codes_are_never_renumbered() -> None:
         "CANNOT_RUN": 3,
         "UNCLEAR": 4,
         "ANSWERS_DIFFER": 5,
+        "UNFIT": 6,
+        "NOTHING": 7,
         "BUG": 70,
         "INTERRUPTED": 130,
     }

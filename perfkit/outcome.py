@@ -1,0 +1,140 @@
+"""What a gate leaves behind: every check with its verdict, and the results it was judged from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from perfkit import result
+from perfkit.errors import Exit
+from perfkit.result import Machine, Result
+
+SCHEMA = "perfkit.gate/1"
+
+
+class Word(StrEnum):
+    """A verdict, of one check or of a whole gate."""
+
+    PASS = "pass"  # noqa: S105 (a verdict, not a password)
+    INCONCLUSIVE = "inconclusive"
+    UNFIT = "unfit"
+    ERROR = "error"
+    DIFFERS = "answers differ"
+    FAIL = "fail"
+    NOTHING = "nothing matched"
+
+
+EXITS = {
+    Word.PASS: Exit.FINE,
+    Word.INCONCLUSIVE: Exit.UNCLEAR,
+    Word.UNFIT: Exit.UNFIT,
+    Word.ERROR: Exit.CANNOT_RUN,
+    Word.DIFFERS: Exit.ANSWERS_DIFFER,
+    Word.FAIL: Exit.FOUND,
+    Word.NOTHING: Exit.NOTHING,
+}
+"""The exit code of every verdict."""
+
+
+class Policy(StrEnum):
+    """What a gate makes of a verdict that says nothing about the code."""
+
+    WARN = "warn"
+    PASS = "pass"  # noqa: S105 (a policy, not a password)
+    FAIL = "fail"
+
+
+class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One check and what became of it."""
+
+    target: str
+    check: str
+    verdict: Word
+    said: str
+    """One sentence with the figures."""
+    value: float | None = None
+    """The figure or ratio that was judged."""
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    clock: str = ""
+    """Which floor a time was judged by: `cpu` or `wall`; empty for counted work."""
+    rounds: int = 0
+    detectable: float | None = None
+    """The smallest slow-down, as a share, that this pass would have caught nine times in ten."""
+
+
+class Gated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One scenario of a gate."""
+
+    name: str
+    file: str
+    title: str
+    verdict: Word
+    judged: tuple[Judged, ...]
+    error: str = ""
+    """What stopped it, where it was stopped."""
+    unfit: str = ""
+    """Why times could not be judged here, where they could not."""
+    duration: float = 0.0
+    """Seconds."""
+    result: Result | None = None
+    base: Result | None = None
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run of `perfkit gate`."""
+
+    perfkit: str
+    started: str
+    """ISO 8601, UTC."""
+    duration: float
+    """Seconds."""
+    seed: int
+    base: str
+    """What the change was compared with: a revision, a file, or nothing."""
+    machine: Machine
+    scenarios: tuple[Gated, ...]
+    verdict: Word
+    """The worst of all scenarios."""
+    on_inconclusive: Policy = Policy.WARN
+    on_unfit_runner: Policy = Policy.WARN
+    schema: str = SCHEMA
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code: the verdict's own, unless the policy makes it a pass or a fail."""
+        says = {Policy.PASS: Word.PASS, Policy.FAIL: Word.FAIL}
+        policies = {Word.INCONCLUSIVE: self.on_inconclusive, Word.UNFIT: self.on_unfit_runner}
+        words = [scenario.verdict for scenario in self.scenarios]
+        return EXITS[worst([says.get(policies.get(word, Policy.WARN), word) for word in words])]
+
+
+def worst(words: list[Word]) -> Word:
+    """Return the verdict of a whole: what is proven bad, then what could not be judged.
+
+    Nothing judged at all is no pass.
+    """
+    order = (Word.FAIL, Word.DIFFERS, Word.ERROR, Word.NOTHING, Word.UNFIT, Word.INCONCLUSIVE)
+    if not words:
+        return Word.NOTHING
+    return next((word for word in order if word in words), Word.PASS)
+
+
+def encode(gate: Gate) -> bytes:
+    """Write a gate as indented JSON, ending in a newline."""
+    return msgspec.json.format(msgspec.json.encode(gate), indent=1) + b"\n"
+
+
+def decode(data: bytes, source: str) -> Gate:
+    """Read a gate from JSON; `source` names the file in errors.
+
+    Raises UnreadableFile when it is cut short, of another schema, or has unknown fields.
+    """
+    gate = result.read(data, Gate, SCHEMA, source)
+    for scenario in gate.scenarios:
+        for one in (scenario.result, scenario.base):
+            if one is not None:
+                result.require_consistent(one, source)
+    return gate

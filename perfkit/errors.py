@@ -6,6 +6,7 @@
     ├── CannotRun           something the run needs is missing here
     │   ├── MissingExtra    an optional package of perfkit is not installed
     │   ├── ComponentLost   the server went away in the middle of the run
+    │   ├── NotThere        a module, function or variant does not exist there
     │   └── VariantFailed   a probe's own code raised, or its worker process died
     └── AnswersDiffer       two variants of a probe returned different answers
 
@@ -84,6 +85,10 @@ class MissingExtra(CannotRun):
 
 class ComponentLost(CannotRun):
     """The server went away in the middle of the run."""
+
+
+class NotThere(CannotRun):
+    """A module, function or variant does not exist there: it is not broken, but absent."""
 
 
 class VariantFailed(CannotRun):

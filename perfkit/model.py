@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
+from perfkit.errors import NotThere
 from perfkit.units import Unit
 
 if TYPE_CHECKING:
@@ -199,11 +200,11 @@ class Probe(Generic[B, P]):
         return add
 
     def variant(self, name: str) -> Variant[B, P]:
-        """Return the variant of that name; raises KeyError."""
+        """Return the variant of that name; raises NotThere."""
         for variant in self.variants:
             if variant.name == name:
                 return variant
-        raise KeyError(name)
+        raise NotThere(f"{self.name} has no variant '{name}'")
 
 
 class Plan(NamedTuple):

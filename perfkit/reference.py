@@ -6,12 +6,15 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from perfkit.errors import CannotRun
+from perfkit.errors import CannotRun, NotThere
 from perfkit.model import Probe
 
 
 def resolve(reference: str) -> Probe[Any, Any]:
-    """Import a probe from `module:attribute`; raises CannotRun naming what went wrong."""
+    """Import a probe from `module:attribute`.
+
+    Raises CannotRun naming what went wrong, or NotThere for an absent module or attribute.
+    """
     module, _, attribute = reference.partition(":")
     try:
         found: object = import_module(module)
@@ -19,7 +22,12 @@ def resolve(reference: str) -> Probe[Any, Any]:
             found = getattr(found, part)
     # A plug-in may fail in any way, and must not take perfkit with it.
     except (Exception, SystemExit) as error:
-        raise CannotRun(f"{type(error).__name__}: {error}") from error
+        absent = isinstance(error, AttributeError | ModuleNotFoundError)
+        missing = getattr(error, "name", None) or ""
+        # A module that imports something absent is broken, not absent.
+        ours = f"{module}.".startswith(f"{missing}.") or missing in attribute.split(".")
+        kind = NotThere if absent and missing and ours else CannotRun
+        raise kind(f"{type(error).__name__}: {error}") from error
     if not isinstance(found, Probe):
         raise CannotRun(f"{reference} is a {type(found).__name__}, not a perfkit.Probe")
     return found

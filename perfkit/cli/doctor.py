@@ -76,9 +76,9 @@ def _machine() -> dict[str, str]:
 
 
 def _noise() -> dict[str, str]:
-    from perfkit.run.machine import burn_in, load
+    from perfkit.run.machine import burn_in, load, spread_of
 
-    spread, tasks = burn_in(), load()
+    spread, tasks = spread_of(burn_in()), load()
     calm = "calm" if spread < CALM else "not calm: expect wider intervals"
     busy = "" if tasks < BUSY else ", busy: other programs compete with the measurement"
     return {

@@ -38,11 +38,15 @@ class Done(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """One untimed pass: the answer, the work, and the seconds of one call for calibration."""
+    """One untimed pass: the answer, the work, and the seconds of one call for calibration.
+
+    `file` is where the code came from; empty where it has no file.
+    """
 
     answer: object
     work: Mapping[str, Tally]
     seconds: float
+    file: str = ""
 
 
 class Values(NamedTuple):

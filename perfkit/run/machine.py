@@ -61,15 +61,41 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def burn_in() -> float:
-    """Return how much a fixed loop varies: (slowest - fastest) / fastest, of seven."""
+def burn_in() -> list[float]:
+    """Return how long a fixed loop takes, in seconds, seven times."""
     took = []
     for _ in range(BURN_IN):
         begun = time.perf_counter()
         for _ in range(BURN_IN_STEPS):
             pass
         took.append(time.perf_counter() - begun)
+    return took
+
+
+def spread_of(took: list[float]) -> float:
+    """Return how much the loop varied: (slowest - fastest) / fastest."""
     return (max(took) - min(took)) / min(took)
+
+
+def throttled() -> float | None:
+    """Return the seconds that the container's processor limit has held us back; None: no limit.
+
+    Source: `cpu.stat` of the kernel's control groups, version 2.
+    """
+    try:
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        told = (Path("/sys/fs/cgroup") / group / "cpu.stat").read_text().split()
+        return int(told[told.index("throttled_usec") + 1]) / 1e6
+    except (OSError, ValueError):
+        return None
+
+
+def throttled_since(before: float | None, duration: float) -> float | None:
+    """Return the share of `duration` seconds that we were held back since `before`."""
+    now = throttled()
+    if now is None or before is None or duration <= 0:
+        return None
+    return (now - before) / duration
 
 
 def load() -> float:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 from perfkit import reference, stats
-from perfkit.errors import AnswersDiffer, CannotRun, VariantFailed
+from perfkit.errors import AnswersDiffer, CannotRun, NotThere, VariantFailed
 from perfkit.model import Plan, Probe, Service, Variant
 from perfkit.parameters import describe
 from perfkit.result import Given, Interval, Measured, Noise, Result, Sample, Work
@@ -25,10 +28,13 @@ from perfkit.run import machine
 from perfkit.run.job import Action, Counted, Failed, Job, Report, Values
 from perfkit.run.process import Worker
 
-VALUES = 4
-"""Timed values a worker."""
+VALUES, MOST_VALUES = 4, 8
+"""Timed values a worker; more only where they are short."""
 SHORTEST, LONGEST = 0.01, 0.05
 """Seconds a value of a variant that is looped: as long as the slowest variant's, within these."""
+HURRIED = 0.003
+"""The same for gates: only short values slip through between the slices of a busy machine."""
+CHANGE, BASE = "change", "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,44 +68,95 @@ class Timing:
 Progress = Loading | Counting | Timing
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One state of the code that is measured: where its workers live, and what they import.
+
+    Without a folder, where and what this process does.
+    """
+
+    name: str = CHANGE
+    folder: Path | None = None
+    path: tuple[str, ...] = ()
+
+
+Rounds = Mapping[str, tuple[Measured, ...]]
+"""What was measured so far, by the name of the side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a gate asks for beyond the plan.
+
+    Only the `counted` variants (and the naive one) are run at all and only the `timed` ones are
+    timed; None is all of them. `settled` is asked at every look whether more rounds could change
+    anything. `hurried` times short values.
+    """
+
+    sides: tuple[Side, ...] = (Side(),)
+    counted: frozenset[str] | None = None
+    timed: frozenset[str] | None = None
+    settled: Callable[[Rounds], bool] | None = None
+    hurried: bool = False
+
+
 def run(plan: Plan, tell: Callable[[Progress], None] = lambda _: None) -> Result:
     """Run a probe and return what was measured; `tell` hears of the progress.
 
     A KeyboardInterrupt after the first complete round ends the run early: the result says
     `interrupted`. Raises AnswersDiffer, CannotRun and its kinds, and KeyboardInterrupt.
     """
+    return run_sides(plan, Course(), tell)[CHANGE]
+
+
+def run_sides(
+    plan: Plan, course: Course, tell: Callable[[Progress], None] = lambda _: None
+) -> dict[str, Result]:
+    """Run a probe for one or more sides in the same rounds; return a result a side.
+
+    The first side loads the data for all. Raises like `run`, and NotThere for a side that does
+    not have the code.
+    """
     probe = plan.probe
     _check(probe)
     started, begun = datetime.now(UTC), time.perf_counter()
-    load_before, spread = machine.load(), machine.burn_in()
-    processors = machine.Processors.now()
+    load_before, burnt = machine.load(), machine.burn_in()
+    processors, throttled = machine.Processors.now(), machine.throttled()
     tell(Loading(f"starting {probe.backend.__name__}"))
-    with probe.backend.serve(plan.location) as service, _gathered(plan, service) as crew:
+    with probe.backend.serve(plan.location) as service, ExitStack() as stack:
+        crews = {
+            side.name: stack.enter_context(_gathered(plan, service, side)) for side in course.sides
+        }
         tell(Loading("loading the data"))
-        crew.ask(Action.SETUP)
-        counted = _count(crew, probe, tell)
-        variants, stopped = _time(crew, plan, counted, tell)
+        next(iter(crews.values())).ask(Action.SETUP)
+        counted = _count(crews, probe, course, tell)
+        rounds, stopped = _time(crews, plan, course, counted, tell)
         component = service.component
-    return Result(
-        perfkit=version("perfkit"),
-        started=started.isoformat(timespec="seconds"),
-        duration=round(time.perf_counter() - begun, 3),
-        seed=plan.seed,
-        budget=plan.budget,
-        stopped=stopped,
-        probe=probe.name,
-        title=probe.title,
-        isolation="session" if probe.session else "process",
-        component=component,
-        params=_given(plan.params),
-        counters=dict(probe.work),
-        cause=probe.cause,
-        answer=_summary(counted[0].answer),
-        machine=machine.describe(),
-        noise=_noise(variants, spread, load_before, processors),
-        variants=variants,
-        verdicts=stats.judge(variants),
-    )
+    duration = round(time.perf_counter() - begun, 3)
+    stalled = machine.throttled_since(throttled, duration)
+    return {
+        name: Result(
+            perfkit=version("perfkit"),
+            started=started.isoformat(timespec="seconds"),
+            duration=duration,
+            seed=plan.seed,
+            budget=plan.budget,
+            stopped=stopped,
+            probe=probe.name,
+            title=probe.title,
+            isolation="session" if probe.session else "process",
+            component=component,
+            params=_given(plan.params),
+            counters=dict(probe.work),
+            cause=probe.cause,
+            answer=_summary(counted[0].answer),
+            machine=machine.describe(),
+            noise=_noise(variants, burnt, load_before, processors, stalled),
+            variants=variants,
+            verdicts=stats.judge(variants),
+        )
+        for name, variants in rounds.items()
+    }
 
 
 def _check(probe: Probe[Any, Any]) -> None:
@@ -113,31 +170,39 @@ def _check(probe: Probe[Any, Any]) -> None:
 
 
 @contextmanager
-def _gathered(plan: Plan, service: Service) -> Iterator[_Crew]:
-    """Gather the workers for one service: a fresh process a job, or one for all in a session."""
+def _gathered(plan: Plan, service: Service, side: Side) -> Iterator[_Crew]:
+    """Gather a side's workers: a fresh process a job, or one for all in a session."""
+    fresh = partial(Worker, side.folder, side.path)
     if not plan.probe.session:
-        yield _Crew(plan, service, Worker)
+        yield _Crew(plan, service, side, fresh)
         return
-    with Worker() as lasting:
-        yield _Crew(plan, service, lambda: nullcontext(lasting))
+    with fresh() as lasting:
+        yield _Crew(plan, service, side, lambda: nullcontext(lasting))
 
 
 class _Crew:
-    """Workers for one service."""
+    """Workers of one side for one service."""
 
     def __init__(
-        self, plan: Plan, service: Service, worker: Callable[[], AbstractContextManager[Worker]]
+        self,
+        plan: Plan,
+        service: Service,
+        side: Side,
+        worker: Callable[[], AbstractContextManager[Worker]],
     ) -> None:
+        self.side = side
         self._plan = plan
         self._service = service
         self._worker = worker
         self._reference = reference.name(plan.probe)
 
-    def ask(self, action: Action, variant: str = "", loops: int = 1) -> Report:
+    def ask(
+        self, action: Action, variant: str = "", loops: int = 1, values: int = VALUES
+    ) -> Report:
         """Have one job done; raises ComponentLost, else VariantFailed with the probe's words."""
         plan = self._plan
         job = Job(
-            self._reference, plan.params, self._service.address, action, variant, loops, VALUES
+            self._reference, plan.params, self._service.address, action, variant, loops, values
         )
         try:
             with self._worker() as worker:
@@ -149,6 +214,10 @@ class _Crew:
             return report
         self._service.check()
         whose = f"'{variant}'" if variant else "the setup"
+        if self.side.name != CHANGE:
+            whose = f"{whose} at the {self.side.name}"
+        if report.kind == NotThere.__name__:
+            raise NotThere(f"{whose} of {plan.probe.name} is not there", why=report.message)
         raise VariantFailed(
             f"{whose} of {plan.probe.name} raised {report.kind}",
             why=f"{report.message}\n{_place(report.traceback)}".strip(),
@@ -162,38 +231,60 @@ def _place(trace: str) -> str:
     return places[-1] if places else ""
 
 
-def _count(crew: _Crew, probe: Probe[Any, Any], tell: Callable[[Progress], None]) -> list[_Basis]:
-    """Count every variant's work twice and hold its answer to the naive one's."""
+def _count(
+    crews: Mapping[str, _Crew],
+    probe: Probe[Any, Any],
+    course: Course,
+    tell: Callable[[Progress], None],
+) -> list[_Basis]:
+    """Count the work of every variant twice and hold its answer to the naive one's."""
     naive = next(variant for variant in probe.variants if variant.role == "naive")
-    ordered = [naive, *(variant for variant in probe.variants if variant is not naive)]
-    bases: dict[str, _Basis] = {}
+    ordered = [naive] + [
+        variant
+        for variant in probe.variants
+        if variant is not naive and (course.counted is None or variant.name in course.counted)
+    ]
+    bases: list[_Basis] = []
     for step, variant in enumerate(ordered):
         tell(Counting(variant.label, step + 1, len(ordered)))
-        first, second = (_counted(crew, variant) for _ in range(2))
-        expected = bases[naive.name].answer if bases else first.answer
-        for report in (first, second):
-            _hold(expected, report.answer, naive, variant, probe)
-        if probe.cause not in first.work:
-            raise CannotRun(
-                f"nobody here can count the cause of {probe.name}: {probe.cause}",
-                why=f"counted were: {', '.join(sorted(first.work)) or 'nothing'}",
-                fix="use the embedded component, or a server that grants its statistics",
-            )
-        work = {
-            name: Work(
-                value=first.work[name].value,
-                exact=name in second.work and first.work[name].value == second.work[name].value,
-                witness=first.work[name].witness,
-                others=dict(first.work[name].others),
-                again=_again(first, second, name),
-            )
-            for name in probe.work
-            if name in first.work
-        }
-        bases[variant.name] = _Basis(
-            variant, first.answer, work, min(first.seconds, second.seconds)
+        for crew in crews.values():
+            first, second = (_counted(crew, variant) for _ in range(2))
+            _require_own(crew.side, variant, first)
+            expected = bases[0] if bases else _Basis(crew.side, naive, first.answer, {}, 0)
+            for report in (first, second):
+                _hold(expected, report.answer, crew.side, variant, probe)
+            if probe.cause and probe.cause not in first.work:
+                raise CannotRun(
+                    f"nobody here can count the cause of {probe.name}: {probe.cause}",
+                    why=f"counted were: {', '.join(sorted(first.work)) or 'nothing'}",
+                    fix="use the embedded component, or a server that grants its statistics",
+                )
+            work = {
+                name: Work(
+                    value=first.work[name].value,
+                    exact=name in second.work and first.work[name].value == second.work[name].value,
+                    witness=first.work[name].witness,
+                    others=dict(first.work[name].others),
+                    again=_again(first, second, name),
+                )
+                for name in probe.work
+                if name in first.work
+            }
+            seconds = min(first.seconds, second.seconds)
+            bases.append(_Basis(crew.side, variant, first.answer, work, seconds))
+    return bases
+
+
+def _require_own(side: Side, variant: Variant[Any, Any], report: Counted) -> None:
+    """Raise CannotRun when a side ran code that is not its own: the comparison would be empty."""
+    if side.folder is None or not report.file:
+        return
+    if not Path(report.file).resolve().is_relative_to(side.folder.resolve()):
+        raise CannotRun(
+            f"'{variant.name}' at the {side.name} did not run the code of that revision",
+            why=f"it was imported from {report.file}",
+            fix="install the project with `pip install -e .`, or take the check `@base` away",
         )
-    return [bases[variant.name] for variant in ordered]
 
 
 def _again(first: Counted, second: Counted, name: str) -> int | None:
@@ -211,27 +302,31 @@ def _counted(crew: _Crew, variant: Variant[Any, Any]) -> Counted:
 
 @dataclass(frozen=True, slots=True)
 class _Basis:
-    """What the counting pass found of one variant."""
+    """What the counting pass found of one variant at one side."""
 
+    side: Side
     variant: Variant[Any, Any]
     answer: object
     work: dict[str, Work]
     seconds: float
 
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.side.name, self.variant.name
+
 
 def _hold(
-    expected: object,
-    answer: object,
-    naive: Variant[Any, Any],
-    variant: Variant[Any, Any],
-    probe: Probe[Any, Any],
+    expected: _Basis, answer: object, side: Side, variant: Variant[Any, Any], probe: Probe[Any, Any]
 ) -> None:
     """Raise AnswersDiffer, saying where but not what: answers may hold a user's data."""
-    if answer == expected:
+    if answer == expected.answer:
         return
+    whose, than = f"'{variant.name}'", f"'{expected.variant.name}'"
+    if side != expected.side:
+        whose, than = f"{whose} at the {side.name}", f"{than} at the {expected.side.name}"
     raise AnswersDiffer(
-        f"'{variant.name}' of {probe.name} returned another answer than '{naive.name}'",
-        why=_difference(expected, answer),
+        f"{whose} of {probe.name} returned another answer than {than}",
+        why=_difference(expected.answer, answer),
         fix="a fix that changes the answer is no fix; make both return the same",
     )
 
@@ -251,48 +346,70 @@ def _difference(expected: object, answer: object) -> str:
     return f"two values of type {type(answer).__name__} that are not equal"
 
 
-def _loops(bases: list[_Basis]) -> dict[str, int]:
-    """Return the calls a value for each variant, so that all values last about equally long.
+def _loops(bases: list[_Basis], *, hurried: bool) -> tuple[dict[str, int], int]:
+    """Return the calls a value for each variant, and the values a worker.
 
-    A short value slips between two time slices of a busy machine where a long one does not,
-    which would flatter the fix.
+    All values last about equally long: a short value slips between two time slices of a busy
+    machine where a long one does not, which would flatter the fix.
     """
-    target = min(max(SHORTEST, *(basis.seconds for basis in bases)), LONGEST)
-    return {basis.variant.name: max(1, round(target / basis.seconds)) for basis in bases}
+    shortest = HURRIED if hurried else SHORTEST
+    target = min(max(shortest, *(basis.seconds for basis in bases)), LONGEST)
+    seconds: dict[str, float] = {}
+    for basis in bases:
+        # The sides of one variant are called equally often.
+        name = basis.variant.name
+        seconds[name] = min(basis.seconds, seconds.get(name, basis.seconds))
+    values = min(MOST_VALUES, max(VALUES, round(VALUES * SHORTEST / target)))
+    return {name: max(1, round(target / each)) for name, each in seconds.items()}, values
 
 
 def _time(
-    crew: _Crew, plan: Plan, bases: list[_Basis], tell: Callable[[Progress], None]
-) -> tuple[tuple[Measured, ...], str]:
-    """Time rounds until the ratios are precise, the budget is spent or Ctrl-C is pressed."""
-    loops = _loops(bases)
-    samples: dict[str, list[Sample]] = {basis.variant.name: [] for basis in bases}
+    crews: Mapping[str, _Crew],
+    plan: Plan,
+    course: Course,
+    bases: list[_Basis],
+    tell: Callable[[Progress], None],
+) -> tuple[dict[str, tuple[Measured, ...]], str]:
+    """Time rounds until all is settled, the budget is spent or Ctrl-C is pressed."""
+    timed = [b for b in bases if course.timed is None or b.variant.name in course.timed]
+    samples: dict[tuple[str, str], list[Sample]] = {basis.key: [] for basis in bases}
     draw = random.Random(plan.seed)  # noqa: S311 (a reproducible order, not a secret)
 
-    def measured() -> tuple[Measured, ...]:
-        complete = min(len(taken) for taken in samples.values())
-        return tuple(_measured(basis, samples[basis.variant.name][:complete]) for basis in bases)
+    def measured() -> dict[str, tuple[Measured, ...]]:
+        complete = min((len(samples[basis.key]) for basis in timed), default=0)
+        return {
+            name: tuple(
+                _measured(basis, samples[basis.key][:complete])
+                for basis in bases
+                if basis.side.name == name
+            )
+            for name in crews
+        }
 
-    if plan.rounds == 0:
+    if plan.rounds == 0 or not timed:
         return measured(), "counted"
+    loops, values = _loops(timed, hurried=course.hurried)
     begun = time.perf_counter()
     number = 0
     try:
         while True:
-            variants = measured()
+            rounds = measured()
+            variants = rounds[next(iter(crews))]
             speed_ups = stats.speed_ups(variants)
             elapsed = time.perf_counter() - begun
-            stopped = _stop(plan, number, elapsed, speed_ups)
+            precise = partial(_settled, course, rounds, speed_ups)
+            stopped = _stop(plan, number, elapsed, precise)
             tell(Timing(number, elapsed, _remaining(plan, number, elapsed), variants, speed_ups))
             if stopped:
-                return variants, stopped
-            for position, basis in enumerate(draw.sample(bases, len(bases))):
+                return rounds, stopped
+            for position, basis in enumerate(draw.sample(timed, len(timed))):
                 name = basis.variant.name
-                report = crew.ask(Action.MEASURE, name, loops[name])
+                crew = crews[basis.side.name]
+                report = crew.ask(Action.MEASURE, name, loops[name], values)
                 if not isinstance(report, Values):
                     raise AssertionError(report)
-                _hold(bases[0].answer, report.answer, bases[0].variant, basis.variant, plan.probe)
-                samples[name].append(_sample(report, number, position, loops[name]))
+                _hold(bases[0], report.answer, basis.side, basis.variant, plan.probe)
+                samples[basis.key].append(_sample(report, number, position, loops[name]))
             number += 1
     except KeyboardInterrupt:
         if not number:
@@ -300,11 +417,17 @@ def _time(
         return measured(), "interrupted"
 
 
-def _stop(plan: Plan, number: int, elapsed: float, speed_ups: Mapping[str, Interval]) -> str:
+def _settled(course: Course, rounds: Rounds, speed_ups: Mapping[str, Interval]) -> bool:
+    if course.settled is not None:
+        return course.settled(rounds)
+    return stats.precise(speed_ups.values())
+
+
+def _stop(plan: Plan, number: int, elapsed: float, settled: Callable[[], bool]) -> str:
     """Return why to stop after `number` rounds, or nothing to go on."""
     if plan.rounds is not None:
         return "rounds" if number >= plan.rounds else ""
-    if number in stats.LOOKS and stats.precise(speed_ups.values()):
+    if number in stats.LOOKS and settled():
         return "precise"
     if number >= stats.LOOKS[-1]:
         return "rounds"
@@ -371,9 +494,10 @@ def _summary(answer: object) -> str:
 
 def _noise(
     variants: tuple[Measured, ...],
-    spread: float,
+    burnt: list[float],
     load_before: float,
     processors: machine.Processors,
+    throttled: float | None,
 ) -> Noise:
     samples = [sample for variant in variants for sample in variant.samples]
     wall = sum(sum(sample.wall) * sample.loops for sample in samples)
@@ -383,10 +507,12 @@ def _noise(
     ]
     known = [wait for wait in waits if wait is not None]
     return Noise(
-        burn_in_spread=spread,
+        burn_in_spread=machine.spread_of(burnt),
+        burn_in_crowding=median(burnt) / min(burnt),
         load_before=load_before,
         load_after=machine.load(),
         steal_share=machine.Processors.now().stolen_since(processors),
+        throttled_share=throttled,
         run_queue_share=sum(known) / wall if known and len(known) == len(waits) else None,
         involuntary_switches=sum(sum(sample.switches) for sample in samples),
     )

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -25,9 +26,13 @@ GLANCE = 0.5
 
 
 class Worker:
-    """A fresh Python process, in a session of its own so that Ctrl-C reaches only us."""
+    """A fresh Python process, in a session of its own so that Ctrl-C reaches only us.
 
-    def __init__(self) -> None:
+    It works in `folder` and imports from `path`; without them, where and what we do.
+    """
+
+    def __init__(self, folder: Path | None = None, path: Sequence[str] = ()) -> None:
+        self._path = list(path)
         # A file and not a pipe: nobody reads while the worker works.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         self._process = subprocess.Popen(
@@ -35,6 +40,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._printed,
+            cwd=folder,
             start_new_session=True,
         )
         self._started = False
@@ -96,7 +102,7 @@ class Worker:
             raise AssertionError
         try:
             if not self._started:
-                process.stdin.write(pickle.dumps(sys.path))
+                process.stdin.write(pickle.dumps(self._path or sys.path))
                 self._started = True
             process.stdin.write(pickle.dumps(job))
             process.stdin.flush()

@@ -104,12 +104,19 @@ def perform(job: Job) -> Report:
                     probe.restore(backend, job.params)
 
             if job.action is Action.COUNT:
-                return count(call, restore, backend, probe.answer)
+                counted = count(call, restore, backend, probe.answer)
+                return counted._replace(file=origin(variant.run))
             time_value = sum_of_calls if probe.restore is not None else one_stretch
             return measure(call, restore, probe.answer, time_value, job)
     # The orchestrator decides what a probe's exception means.
     except Exception as error:  # noqa: BLE001
         return failure(error)
+
+
+def origin(run: Callable[..., object]) -> str:
+    """Return the file of the module that holds the code, or nothing where it has none."""
+    module = sys.modules.get(getattr(run, "__module__", ""))
+    return getattr(module, "__file__", None) or ""
 
 
 def failure(error: Exception, before: str = "") -> Failed:

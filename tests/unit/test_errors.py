@@ -12,6 +12,7 @@ from perfkit.errors import (
     ComponentLost,
     Exit,
     MissingExtra,
+    NotThere,
     PerfkitError,
     UnreadableFile,
     UsageError,
@@ -25,6 +26,7 @@ CODES = {
     CannotRun: Exit.CANNOT_RUN,
     MissingExtra: Exit.CANNOT_RUN,
     ComponentLost: Exit.CANNOT_RUN,
+    NotThere: Exit.CANNOT_RUN,
     VariantFailed: Exit.CANNOT_RUN,
     AnswersDiffer: Exit.ANSWERS_DIFFER,
 }

@@ -7,6 +7,7 @@ import pytest
 
 from perfkit import Probe, Role, count, seconds, size
 from perfkit.backends.python import Python
+from perfkit.errors import NotThere
 from perfkit.model import Variant
 from perfkit.units import Unit
 
@@ -87,7 +88,7 @@ def test_a_variant_is_named_as_its_function() -> None:
 
 
 def test_an_unknown_variant_is_a_key_error() -> None:
-    with pytest.raises(KeyError, match="nobody"):
+    with pytest.raises(NotThere, match="nobody"):
         make_probe().variant("nobody")
 
 

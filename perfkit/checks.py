@@ -135,7 +135,6 @@ def parse(target: str, text: str, source: str) -> Check:
 
 
 def _limit(kind: Kind, metric: str, number: str, unit: str, place: str) -> float:
-    value = Decimal(number.replace("_", ""))
     allowed = _units(kind, metric)
     if unit not in allowed:
         spelled = ", ".join(repr(name) if name else "none" for name in allowed)
@@ -148,10 +147,15 @@ def _limit(kind: Kind, metric: str, number: str, unit: str, place: str) -> float
         raise UnreadableFile(
             f"{place}: {said} does not fit {what}", why=f"fitting units: {spelled}"
         )
-    if unit == "%":
-        return float(1 + value / 100)
-    limit = float(value * Decimal(repr(allowed[unit])))
-    if not math.isfinite(limit) or (kind is not Kind.ABSOLUTE and limit <= 0):
+    digits, limit = number.replace("_", ""), math.inf
+    # Asked of a float first: Decimal would raise on a number without end.
+    if math.isfinite(float(digits)):
+        value = Decimal(digits)
+        exact = 1 + value / 100 if unit == "%" else value * Decimal(repr(allowed[unit]))
+        limit = float(exact)
+    if not math.isfinite(limit):
+        raise UnreadableFile(f"{place}: the number is more than any number can hold")
+    if kind is not Kind.ABSOLUTE and limit <= 0:
         raise UnreadableFile(f"{place}: no ratio is ever {number}{unit}", why="it must be above 0")
     return limit
 
@@ -186,7 +190,10 @@ def require_known(
     metrics = [*counters, *CLOCKS, PEAK_RSS]
     if check.metric not in metrics:
         raise _unknown(
-            f"nothing called '{check.metric}' is measured", check.metric, metrics, source
+            f"nothing called '{check.metric}' is measured",
+            check.metric,
+            metrics,
+            f"{source}: {check}",
         )
 
 

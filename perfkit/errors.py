@@ -8,6 +8,7 @@
     │   ├── ComponentLost   the server went away in the middle of the run
     │   ├── NotThere        a module, function or variant does not exist there
     │   └── VariantFailed   a probe's own code raised, or its worker process died
+    ├── NothingMatched      no scenario or check is meant, so nothing would be judged
     └── AnswersDiffer       two variants of a probe returned different answers
 
 Library code raises these; only `perfkit.cli` prints them and exits.
@@ -93,6 +94,12 @@ class NotThere(CannotRun):
 
 class VariantFailed(CannotRun):
     """A probe's own code raised, or its worker process died."""
+
+
+class NothingMatched(PerfkitError):
+    """No scenario or check is meant, so nothing would be judged."""
+
+    exit = Exit.NOTHING
 
 
 class AnswersDiffer(PerfkitError):

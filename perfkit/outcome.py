@@ -59,10 +59,11 @@ class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     high: float | None = None
     limit: float | None = None
     clock: str = ""
-    """Which floor a time was judged by: `cpu` or `wall`; empty for counted work."""
+    """Which measured figure it was: `cpu`, `wall` or `memory`; empty for counted work."""
     rounds: int = 0
     detectable: float | None = None
-    """The smallest slow-down, as a share, that this pass would have caught nine times in ten."""
+    """The smallest slow-down against the base, as a share, that would have failed nine times in
+    ten; always more than the limit allows."""
 
 
 class Gated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +82,15 @@ class Gated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds."""
     result: Result | None = None
     base: Result | None = None
+    on_inconclusive: Policy = Policy.WARN
+    on_unfit_runner: Policy = Policy.WARN
+
+    @property
+    def counts_as(self) -> Word:
+        """The verdict after the policies have turned it into a pass or a fail."""
+        says = {Policy.PASS: Word.PASS, Policy.FAIL: Word.FAIL}
+        policies = {Word.INCONCLUSIVE: self.on_inconclusive, Word.UNFIT: self.on_unfit_runner}
+        return says.get(policies.get(self.verdict, Policy.WARN), self.verdict)
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,17 +108,16 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scenarios: tuple[Gated, ...]
     verdict: Word
     """The worst of all scenarios."""
-    on_inconclusive: Policy = Policy.WARN
-    on_unfit_runner: Policy = Policy.WARN
+    interrupted: bool = False
+    """Whether Ctrl-C ended it early."""
     schema: str = SCHEMA
 
     @property
     def exit(self) -> Exit:
-        """The exit code: the verdict's own, unless the policy makes it a pass or a fail."""
-        says = {Policy.PASS: Word.PASS, Policy.FAIL: Word.FAIL}
-        policies = {Word.INCONCLUSIVE: self.on_inconclusive, Word.UNFIT: self.on_unfit_runner}
-        words = [scenario.verdict for scenario in self.scenarios]
-        return EXITS[worst([says.get(policies.get(word, Policy.WARN), word) for word in words])]
+        """The exit code: the verdict's own, unless a policy makes it a pass or a fail."""
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        return EXITS[worst([scenario.counts_as for scenario in self.scenarios])]
 
 
 def worst(words: list[Word]) -> Word:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -13,10 +12,14 @@ import msgspec
 
 from perfkit import checks, registry
 from perfkit.checks import Check, Kind
-from perfkit.errors import UnreadableFile, UsageError
+from perfkit.errors import NothingMatched, UnreadableFile, UsageError
 from perfkit.model import Location, Plan
 from perfkit.parameters import read
+from perfkit.settings import Settings, explain
 from perfkit.units import Unit, parse
+
+FOLDER = "scenarios"
+"""Where a project keeps its scenario files."""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +36,12 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: str = ""
     params: dict[str, bool | int | float | str] = {}
     checks: dict[str, list[str]] = {}
+    gate: Settings = Settings()
+
+    @property
+    def measures(self) -> str:
+        """What is measured: the name of the probe."""
+        return self.probe
 
     def plan(self) -> Plan:
         """Return what to run; raises UsageError when probe or parameters do not fit."""
@@ -93,44 +102,59 @@ def decode(text: str, source: str) -> Scenario:
     """
     try:
         scenario: Scenario = msgspec.toml.decode(text, type=Scenario)
-    except (msgspec.MsgspecError, ValueError) as error:
+    # RecursionError: brackets without end.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableFile(
-            f"{source} is no scenario", why=_explained(str(error)), fix=f"its keys are: {_KEYS}"
+            f"{source} is no scenario",
+            why=explain(str(error), (*_NAMES, *Settings.__struct_fields__)),
+            fix=f"its keys are: {_KEYS}",
         ) from error
     return scenario
 
 
 _NAMES = Scenario.__struct_fields__
-_KEYS = ", ".join(f"[{name}]" if name in {"params", "checks"} else name for name in _NAMES)
+_TABLES = {"params", "checks", "gate"}
+_KEYS = ", ".join(f"[{name}]" if name in _TABLES else name for name in _NAMES)
 
 
-def _explained(message: str) -> str:
-    """Add the nearest key to a complaint about an unknown one."""
-    unknown = re.search(r"unknown field `(.+?)`", message)
-    close = get_close_matches(unknown[1], _NAMES, n=1, cutoff=0.5) if unknown else []
-    return f"{message}; did you mean '{close[0]}'?" if close else message
+def known() -> dict[str, Path]:
+    """Return every scenario by name: those in `./scenarios`, then those of installed packages."""
+    return registry.scenarios() | inside(Path(FOLDER))
+
+
+def inside(folder: Path) -> dict[str, Path]:
+    """Return the scenario files of a folder by name."""
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
 
 
 def find(words: Iterable[str]) -> dict[str, Path]:
-    """Return scenario files by name, for names, patterns (`orders-*`) and paths of files.
+    """Return scenario files by name, for names, patterns (`orders-*`), files and folders.
 
-    Raises UsageError, with the nearest name, for a word that matches nothing.
+    Raises NothingMatched, with the nearest name, for a word that matches nothing.
     """
-    known = registry.scenarios()
+    offered = known()
     found: dict[str, Path] = {}
     for word in words:
+        path = Path(word)
         if word.endswith(".toml"):
-            found[Path(word).stem] = Path(word)
-            continue
-        matching = fnmatch.filter(known, word)
+            matching = {path.stem: path}
+        elif path.is_dir():
+            matching = inside(path)
+        else:
+            matching = {name: offered[name] for name in fnmatch.filter(offered, word)}
         if not matching:
-            close = get_close_matches(word, known, n=1, cutoff=0.5)
-            raise UsageError(
+            close = get_close_matches(word, offered, n=1, cutoff=0.5)
+            raise NothingMatched(
                 f"no scenario '{word}'" + (f"; did you mean '{close[0]}'?" if close else ""),
-                why=f"there are: {', '.join(known) or 'none'}",
+                why=f"there are: {', '.join(offered) or 'none'}",
                 fix="perfkit scenario list",
             )
-        found |= {name: known[name] for name in matching}
+        for name, file in matching.items():
+            if name in found and found[name] != file:
+                raise UsageError(
+                    f"two scenarios are called '{name}'", why=f"{found[name]} and {file}"
+                )
+            found[name] = file
     return found
 
 

@@ -37,21 +37,31 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def typical_ratio(
-    naive: Sequence[float], other: Sequence[float], confidence: float = CONFIDENCE
+    naive: Sequence[float],
+    other: Sequence[float],
+    confidence: float = CONFIDENCE,
+    *,
+    paired: bool = True,
 ) -> Interval:
     """Return the paired Hodges-Lehmann ratio with the exact Wilcoxon signed-rank interval.
 
     Both hold one figure a round, in seconds. Source: Hollander, Wolfe and Chicken,
     Nonparametric Statistical Methods, sections 3.1 to 3.3, on the logarithms of the ratios.
+    Not `paired`: both were measured at different times; the same for two samples, with the exact
+    rank-sum interval (sections 4.1 to 4.3).
     """
-    logs = [math.log(a / b) for a, b in zip(naive, other, strict=True)]
-    number = len(logs)
-    averages = sorted((logs[i] + logs[j]) / 2 for i in range(number) for j in range(i, number))
-    cut = _signed_rank_cut(number, confidence)
+    if paired:
+        logs = [math.log(a / b) for a, b in zip(naive, other, strict=True)]
+        number = len(logs)
+        steps = sorted((logs[i] + logs[j]) / 2 for i in range(number) for j in range(i, number))
+        cut = _signed_rank_cut(number, confidence)
+    else:
+        steps = sorted(math.log(a / b) for a in naive for b in other)
+        cut = _rank_sum_cut(len(naive), len(other), confidence)
     return Interval(
-        ratio=math.exp(median(averages)),
-        low=None if cut is None else math.exp(averages[cut]),
-        high=None if cut is None else math.exp(averages[-1 - cut]),
+        ratio=math.exp(median(steps)),
+        low=None if cut is None else math.exp(steps[cut]),
+        high=None if cut is None else math.exp(steps[-1 - cut]),
         confidence=confidence,
     )
 
@@ -64,6 +74,23 @@ def _signed_rank_cut(number: int, confidence: float) -> int | None:
     for rank in range(1, number + 1):
         for total in range(len(shares) - 1, -1, -1):
             shares[total] = (shares[total] + (shares[total - rank] if total >= rank else 0)) / 2
+    return _cut(shares, confidence)
+
+
+@cache
+def _rank_sum_cut(number: int, others: int, confidence: float) -> int | None:
+    """Return the largest count of pairs whose lower tail stays within the error, or None."""
+    # How many orders of both samples have so many pairs with the first below the second.
+    orders = [1] + [0] * (number * others)
+    for step in range(1, number + 1):
+        for total in range(len(orders) - 1, others + step - 1, -1):
+            orders[total] -= orders[total - others - step]
+        for total in range(step, len(orders)):
+            orders[total] += orders[total - step]
+    return _cut([order / math.comb(number + others, others) for order in orders], confidence)
+
+
+def _cut(shares: Iterable[float], confidence: float) -> int | None:
     tail, cut = 0.0, None
     for total, share in enumerate(shares):
         tail += share
@@ -87,10 +114,13 @@ def floor_ratio(
     Both hold one figure a round. Noise only adds time, so the low end is the code's own cost;
     whole rounds are drawn, which keeps the pairing (a cluster bootstrap, percentile interval).
     Not `paired`: both were measured at different times, and each is drawn by itself.
+
+    No bounds where an exact test of so few rounds could not be that confident either: a bootstrap
+    never draws anything beyond them, so its intervals would stop growing.
     """
     pairs = list(zip(naive, other, strict=paired))
     ratio = quantile(naive, 0.25) / quantile(other, 0.25)
-    if len(pairs) < FEWEST:
+    if 2 / 2 ** len(pairs) > 1 - confidence:
         return Interval(ratio=ratio, low=None, high=None, confidence=confidence)
     draw = random.Random(seed)  # noqa: S311 (a seeded bootstrap, not a secret)
     ratios = []
@@ -158,7 +188,7 @@ def speed_ups(variants: Sequence[Measured]) -> dict[str, Interval]:
     return {
         variant.name: typical_ratio(_medians(naive), _medians(variant))
         for variant in variants
-        if variant is not naive
+        if variant is not naive and variant.samples
     }
 
 
@@ -176,13 +206,14 @@ def judge(variants: Sequence[Measured]) -> tuple[Verdict, ...]:
     typical = speed_ups(variants)
     fixes = [variant for variant in variants if variant.role == "fixed"]
     fix = next((fix for fix in fixes if not fix.partial), fixes[0] if fixes else None)
+    saves = typical.get(fix.name) if fix is not None else None
     return tuple(
         Verdict(
             variant=variant.name,
             word=word(typical[variant.name]),
             typical=typical[variant.name],
             floor=floor_ratio(_minima(naive), _minima(variant)),
-            share=saved_share(typical[variant.name], typical[fix.name]) if fix else None,
+            share=saved_share(typical[variant.name], saves) if saves is not None else None,
         )
         for variant in variants
         if variant.name in typical

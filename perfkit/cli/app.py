@@ -13,13 +13,16 @@ import typer
 from perfkit.errors import Exit, PerfkitError
 from perfkit.leave import leave
 
-SEE, AGAIN, MORE = "See one happen", "Look again", "More"
+SEE, KEEP, AGAIN, MORE = "See one happen", "Keep it from coming back", "Look again", "More"
 # Where each command lives, and the panel of the help page that shows it. Modules are imported
 # when they are needed: running one command does not pay for the others.
 COMMANDS = {
     "list": ("listing:list_probes", SEE),
     "probe": ("probe:run_probe", SEE),
     "explain": ("explain:explain_probe", SEE),
+    "gate": ("gate:run_gate", KEEP),
+    "scenario": ("scenario:app", KEEP),
+    "compare": ("compare:compare_files", KEEP),
     "show": ("show:show_file", AGAIN),
     "recheck": ("recheck:recheck_file", AGAIN),
     "check": ("check:check_probes", MORE),

@@ -27,6 +27,13 @@ def complete_probe(incomplete: str) -> list[str]:
     return [name for name in entries() if name.startswith(incomplete)]
 
 
+def complete_scenario(incomplete: str) -> list[str]:
+    """Complete a scenario's name from `./scenarios` and the installed ones."""
+    from perfkit.scenario import known
+
+    return [name for name in known() if name.startswith(incomplete)]
+
+
 ProbeName = Annotated[
     str,
     typer.Argument(

@@ -185,14 +185,15 @@ def _plan(
     return Plan(
         probe=probe,
         params=read(probe.params, arguments(settings, name), name),
-        location=Location(backend, _seconds("--rtt", rtt, 10.0), allow_remote=allow_remote),
-        budget=_seconds("--budget", budget, 86_400.0),
+        location=Location(backend, seconds("--rtt", rtt, 10.0), allow_remote=allow_remote),
+        budget=seconds("--budget", budget, 86_400.0),
         rounds=rounds,
         seed=secrets.randbelow(2**32) if seed is None else seed,
     )
 
 
-def _seconds(option: str, text: str, most: float) -> float:
+def seconds(option: str, text: str, most: float) -> float:
+    """Read a duration; raises UsageError, naming the option, when it is none or above `most`."""
     from perfkit.units import Unit, parse, show
 
     try:

@@ -28,6 +28,8 @@ class Reporter:
         self._color = color
         self._live: Live | None = None
         self._said = 0.0
+        self.about = ""
+        """What the progress is of, where one run is of several parts."""
 
     def __enter__(self) -> Self:
         """Begin to draw, where there is a terminal to draw on."""
@@ -58,7 +60,7 @@ class Reporter:
             return
         from rich.text import Text
 
-        head = Text(describe(progress), "dim")
+        head = Text(f"{self.about}{describe(progress)}", "dim")
         if isinstance(progress, Timing) and progress.speed_ups:
             from rich.console import Group
 
@@ -71,7 +73,7 @@ class Reporter:
         now = time.monotonic()
         first = not isinstance(progress, Timing) or progress.round == 0
         if first or now - self._said >= EVERY:
-            write(sys.stderr, f"{describe(progress)}\n")
+            write(sys.stderr, f"{self.about}{describe(progress)}\n")
             self._said = now
 
 

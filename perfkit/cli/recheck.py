@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from perfkit.cli.options import Json
-from perfkit.cli.show import ResultFile
+from perfkit.cli.show import ResultOrGateFile
 from perfkit.errors import Exit
+from perfkit.outcome import Gate
 
 
-def recheck_file(file: ResultFile, *, json: Json = False) -> Exit:
-    """Compute each verdict again from the raw values in the file; exit 1 when one differs.
+def recheck_file(file: ResultOrGateFile, *, json: Json = False) -> Exit:
+    """Compute each verdict again from the raw values in a file; exit 1 when one differs.
+
+    The file is a result of `perfkit probe -o` or a gate of `perfkit gate --save`.
 
     [dim]$[/] perfkit recheck result.json
 
@@ -20,9 +23,11 @@ def recheck_file(file: ResultFile, *, json: Json = False) -> Exit:
 
     from perfkit import stats
     from perfkit.cli.console import emit
-    from perfkit.result import load
+    from perfkit.cli.files import load
 
     result = load(file)
+    if isinstance(result, Gate):
+        return _recheck_gate(result, json=json)
     computed = {verdict.variant: verdict for verdict in stats.judge(result.variants)}
     stored = {verdict.variant: verdict for verdict in result.verdicts}
     differ = sorted(name for name in computed | stored if computed.get(name) != stored.get(name))
@@ -40,4 +45,28 @@ def recheck_file(file: ResultFile, *, json: Json = False) -> Exit:
             emit(f"differs  {name}: the file says {before}; its values say {after}\n")
     if not computed:
         emit("nothing was timed, so there is nothing to compute again\n")
+    return Exit.FOUND if differ else Exit.FINE
+
+
+def _recheck_gate(gate: Gate, *, json: bool) -> Exit:
+    import msgspec
+
+    from perfkit.cli.console import emit
+    from perfkit.gate.session import judge_again
+
+    again = judge_again(gate)
+    differ = [f"{one.name}: {was.target}: {was.check}" for one, was, now in again if was != now]
+    if json:
+        told = {"same": not differ, "differ": differ, "judged": [now for _, _, now in again]}
+        emit(msgspec.json.format(msgspec.json.encode(told), indent=1).decode() + "\n")
+        return Exit.FOUND if differ else Exit.FINE
+    for one, was, now in again:
+        check = f"{one.name}: {was.target}: {was.check}"
+        if was == now:
+            emit(f"same     {check}: {now.verdict}\n")
+        else:
+            emit(f"differs  {check}: {was.verdict} ({was.said}); its values say {now.verdict}")
+            emit(f" ({now.said})\n")
+    if not again:
+        emit("nothing was judged by values, so there is nothing to compute again\n")
     return Exit.FOUND if differ else Exit.FINE

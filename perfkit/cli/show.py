@@ -1,4 +1,4 @@
-"""`perfkit show`: draw a saved result again."""
+"""`perfkit show`: draw a saved result or gate again."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ ResultFile = Annotated[
     Path,
     typer.Argument(metavar="FILE", help="A result that `perfkit probe -o FILE` wrote."),
 ]
+ResultOrGateFile = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="What `probe -o FILE` or `gate --save FILE` left."),
+]
 
 
 def show_file(
-    file: ResultFile,
+    file: ResultOrGateFile,
     *,
     json: Json = False,
     output: Output = [],  # noqa: B006 (typer copies it)
@@ -28,23 +32,31 @@ def show_file(
     quiet: Quiet = False,
     color: ColorOption = Color.AUTO,
 ) -> Exit:
-    """Draw a saved result again, or turn it into another format.
+    """Draw a saved result or gate again, or turn it into another format.
 
     [dim]$[/] perfkit show result.json
 
-    [dim]$[/] perfkit show result.json -o result.md
+    [dim]$[/] perfkit show result.json -q                 [dim]# the verdict only[/]
 
-    [dim]$[/] perfkit show result.json -q     [dim]# the verdict only[/]
+    [dim]$[/] perfkit show gate.json -o gate.pyperf.json  [dim]# any format of perfkit gate[/]
     """
     from perfkit.cli import files
     from perfkit.cli.console import emit
-    from perfkit.result import load
+    from perfkit.outcome import Gate
 
+    known = files.load(file)
+    if isinstance(known, Gate):
+        from perfkit.cli.gate import report
+
+        files.check(output, force=force, formats=files.GATE_FORMATS)
+        report(known, json=json, quiet=quiet, color=color)
+        for path in output:
+            files.write_gate(path, known)
+        return Exit.FINE
     files.check(output, force=force)
-    result = load(file)
-    emit(text(result, json=json, quiet=quiet, color=color))
+    emit(text(known, json=json, quiet=quiet, color=color))
     for path in output:
-        files.write(path, result)
+        files.write(path, known)
     return Exit.FINE
 
 

@@ -43,7 +43,7 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _table(heads: Sequence[str], sides: str, rows: Iterable[Iterable[str]]) -> str:
+def table(heads: Sequence[str], sides: str, rows: Iterable[Iterable[str]]) -> str:
     """Return a table; `sides` has a letter a column: l for left, r for right."""
     rule = [{"l": ":--", "r": "--:"}[side] for side in sides]
     return "\n".join([_row(heads), _row(rule), *(_row(row) for row in rows)])
@@ -51,7 +51,7 @@ def _table(heads: Sequence[str], sides: str, rows: Iterable[Iterable[str]]) -> s
 
 def _times(times: Times) -> str:
     unit = escape(times.unit)
-    return _table(
+    return table(
         ["", "", unit, f"CPU {unit}", "speed-up", "95% interval", ""],
         "llrrrrl",
         (
@@ -77,7 +77,7 @@ def _work(work: Counts) -> str:
         f"▸ **{escape(counter.words)}**" if counter.cause else escape(counter.words)
         for counter in work.counters
     ]
-    return _table(
+    return table(
         ["work done", *heads, ""],
         f"l{'r' * len(heads)}l",
         (

@@ -49,13 +49,13 @@ LONGEST_WORD = 24
 def render(result: Result, width: int) -> RenderableType:
     """Return the whole report, drawn for so many columns."""
     report, inner = compose(result), width - 2
-    blocks: list[RenderableType] = [_head(report, inner)]
+    blocks: list[RenderableType] = [*_notices(report), head(report.title, report.facts, inner)]
     if report.times:
         blocks += [_times(report.times, inner), "", _work(report.work, inner), ""]
         blocks.append(_lines([*report.levers, *_fixes(report)]))
     else:
         blocks.append(_work(report.work, inner))
-    return _page(width, *blocks, "", _lines(report.checks), "", _steps(report.steps, inner))
+    return page(width, *blocks, "", _lines(report.checks), "", _steps(report.steps, inner))
 
 
 def render_short(result: Result, width: int) -> RenderableType:
@@ -63,10 +63,11 @@ def render_short(result: Result, width: int) -> RenderableType:
     report = compose(result)
     lines = [line for line in (report.fix, *report.levers) if line]
     bare = [Line(line.mark, line.before, line.strong, line.after) for line in lines]
-    return _page(width, *_notices(report), _lines(bare))
+    return page(width, *_notices(report), _lines(bare))
 
 
-def _page(width: int, *blocks: RenderableType) -> RenderableType:
+def page(width: int, *blocks: RenderableType) -> RenderableType:
+    """Return blocks below each other, with a margin, exactly so wide."""
     return Constrain(Padding(Group(*blocks), (0, 1)), width)
 
 
@@ -78,32 +79,34 @@ def _notices(report: Report) -> list[Text]:
     return [Text(notice, "bold yellow") for notice in report.notices]
 
 
-def _head(report: Report, width: int) -> Group:
-    title, facts = Text(report.title, "bold"), " · ".join(report.facts)
+def head(title: str, facts: Sequence[str], width: int) -> Group:
+    """Return a title with its facts, beside it or below, and a rule."""
+    joined = " · ".join(facts)
     rule = Rule(style="dim", characters="─")
-    if width >= WIDE - 2 and cell_len(report.title) + 2 * GAP + cell_len(facts) <= width:
+    if width >= WIDE - 2 and cell_len(title) + 2 * GAP + cell_len(joined) <= width:
         line = Table.grid(expand=True)
         line.add_column()
         line.add_column(justify="right")
-        line.add_row(title, Text(facts, "dim"))
-        return Group(*_notices(report), line, rule)
-    lines = (Text(line, "dim") for line in _filled(report.facts, width))
-    return Group(*_notices(report), title, *lines, rule)
+        line.add_row(Text(title, "bold"), Text(joined, "dim"))
+        return Group(line, rule)
+    lines = (Text(line, "dim") for line in filled(facts, width))
+    return Group(Text(title, "bold"), *lines, rule)
 
 
-def _filled(facts: Sequence[str], width: int) -> list[str]:
+def filled(facts: Sequence[str], width: int) -> list[str]:
     """Put facts on as few lines as they need, broken between two of them."""
-    lines = [facts[0]]
-    for fact in facts[1:]:
-        joined = f"{lines[-1]} · {fact}"
-        if cell_len(joined) <= width:
+    lines: list[str] = []
+    for fact in facts:
+        joined = f"{lines[-1]} · {fact}" if lines else ""
+        if joined and cell_len(joined) <= width:
             lines[-1] = joined
         else:
             lines.append(fact)
     return lines
 
 
-def _marked(mark: Mark, style: str = "") -> Text:
+def marked(mark: Mark, style: str = "") -> Text:
+    """Return a sign and its words, in their colour."""
     return Text(str(mark), f"{style} {COLORS[mark.tone]}".strip())
 
 
@@ -146,7 +149,7 @@ def _wide_times(times: Times, width: int) -> Table:
     for row, texts in zip(rows, figures, strict=True):
         time, cpu, *rest = texts
         table.add_row(
-            _marked(row.mark),
+            marked(row.mark),
             Text(row.label, "dim"),
             _bar(row, top, bar),
             Text(time, "bold"),
@@ -182,7 +185,7 @@ def _narrow_times(times: Times, width: int) -> Group:
         speed_up, interval, word = _speed(row, row.speed_up, row.interval, row.word)
         first = _grid((LEFT, bar, *widths), sides)
         first.add_row(
-            _marked(row.mark), _bar(row, top, bar), Text(row.time, "bold"), speed_up, word
+            marked(row.mark), _bar(row, top, bar), Text(row.time, "bold"), speed_up, word
         )
         # Below the bar the label has the room of the time as well.
         second = _grid((LEFT, bar + GAP + time, speed, said), ("left", "left", "right", "left"), 1)
@@ -283,7 +286,7 @@ def _lines(lines: Sequence[Line]) -> Table:
             text.append(f" {line.why}", "dim")
         if not line.strong:
             text.stylize("dim")
-        table.add_row(_marked(line.mark, "bold" if line.strong else ""), text)
+        table.add_row(marked(line.mark, "bold" if line.strong else ""), text)
     return table
 
 

@@ -71,3 +71,78 @@ def test_scenario_that_does_not_fit_its_probe_is_refused(text: str, said: str) -
 def test_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match=r"cannot read .*absent\.toml"):
         scenario.load(tmp_path / "absent.toml")
+
+
+# Checks
+
+
+def expected(checks: str, probe: str = "db-fetch") -> list[str]:
+    read = scenario.decode(GOOD.replace("db-fetch", probe) + "[checks]\n" + checks, "bad.toml")
+    return [str(check) for check in read.expected("bad.toml")]
+
+
+@pytest.mark.parametrize("name", sorted(registry.scenarios()))
+def test_checks_of_a_shipped_scenario_can_be_read(name: str) -> None:
+    read = scenario.load(registry.scenarios()[name])
+
+    assert len(read.expected(name)) >= sum(map(len, read.checks.values()))
+
+
+def test_a_role_stands_for_the_variants_that_have_it() -> None:
+    levers = ["ask-per-row-prepared", "ask-per-row-threaded"]
+
+    assert expected('fixed = ["statements == 1", "rows == 200"]') == [
+        "ask-once: statements == 1",
+        "ask-once: rows == 200",
+    ]
+    assert expected('"fixed/naive" = ["time < 0.25x"]') == ["ask-once/ask-per-row: time < 0.25x"]
+    assert expected('"wrong/naive" = ["time > 0.5x"]') == [
+        f"{lever}/ask-per-row: time > 0.5x" for lever in levers
+    ]
+    assert expected('"naive/wrong" = ["time > 0.5x"]') == [
+        f"ask-per-row/{lever}: time > 0.5x" for lever in levers
+    ]
+    assert expected('"wrong@base" = ["time < 5%"]') == [
+        f"{lever}@base: time < 5%" for lever in levers
+    ]
+
+
+def test_a_variant_may_be_named() -> None:
+    assert expected('ask-for-all = ["statements == 2"]') == ["ask-for-all: statements == 2"]
+
+
+def test_a_scenario_without_checks_expects_nothing() -> None:
+    assert expected("") == []
+    assert expected("fixed = []") == []
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        ('fixd = ["statements == 1"]', "no variant 'fixd'; did you mean 'fixed'?"),
+        ('"fixed/ask-onc" = ["rows == 1x"]', "did you mean 'ask-once'?"),
+        ('fixed = ["statments == 1"]', "did you mean 'statements'?"),
+        ('fixed = ["statements = 1"]', "cannot read 'statements = 1'"),
+        ('"fixed@main" = ["time < 5%"]', "is no target"),
+        ('fixed = ["time < 5%"]', "the unit '%' does not fit"),
+    ],
+)
+def test_a_check_that_does_not_fit_is_refused(checks: str, said: str) -> None:
+    with pytest.raises(UnreadableFile) as caught:
+        expected(checks)
+
+    assert caught.value.what.startswith("bad.toml: ")
+    assert said in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "checks", ['fixed = "statements == 1"', "fixed = [1]", 'fixed = {a = "b"}', "x = 1\n[checks.x]"]
+)
+def test_checks_of_another_shape_are_refused(checks: str) -> None:
+    with pytest.raises(UnreadableFile, match=r"bad\.toml is no scenario"):
+        expected(checks)
+
+
+def test_brackets_without_end_are_refused() -> None:
+    with pytest.raises(UnreadableFile, match=r"bad\.toml is no scenario"):
+        scenario.decode("a = " + "[" * 100_000, "bad.toml")

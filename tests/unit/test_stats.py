@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,103 @@ def test_nineteen_of_twenty_intervals_hold_the_true_ratio(number: int) -> None:
     assert 0.923 <= held / runs <= 0.995
 
 
+# Two samples that share no rounds
+
+
+def enumerated_rank_cut(number: int, others: int, confidence: float) -> int | None:
+    """Find the critical count of pairs by listing every order that two samples may have."""
+    orders = list(itertools.combinations(range(number + others), number))
+    # Of the n-th figure of the first sample, so many of the second are smaller.
+    sums = [sum(place - nth for nth, place in enumerate(order)) for order in orders]
+    fitting = [
+        cut
+        for cut in range(number * others + 1)
+        if 2 * sum(total <= cut for total in sums) <= (1 - confidence) * len(orders)
+    ]
+    return max(fitting, default=None)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.99])
+@pytest.mark.parametrize(
+    ("number", "others"), [(1, 1), (1, 9), (3, 3), (4, 3), (3, 4), (5, 5), (6, 7)]
+)
+def test_the_critical_value_is_that_of_all_orders(
+    number: int, others: int, confidence: float
+) -> None:
+    expected = enumerated_rank_cut(number, others, confidence)
+
+    assert expected == stats._rank_sum_cut(number, others, confidence)
+
+
+def test_critical_rank_sums_are_those_of_the_printed_tables() -> None:
+    # Two-sided 5 %: Mann and Whitney's U, as printed in textbooks.
+    table = {(4, 4): 0, (5, 5): 2, (6, 6): 5, (8, 8): 13, (8, 12): 22, (10, 10): 23, (20, 20): 127}
+
+    assert table == {sizes: stats._rank_sum_cut(*sizes, 0.95) for sizes in table}
+
+
+def test_without_pairs_the_typical_ratio_is_that_of_all_combinations() -> None:
+    found = stats.typical_ratio([2.0, 4.0, 8.0], [1.0, 16.0], paired=False)
+
+    assert pytest.approx(math.sqrt(0.5 * 2.0)) == found.ratio
+    assert (found.low, found.high) == (None, None)
+
+
+@pytest.mark.parametrize("ratio", [stats.typical_ratio, stats.floor_ratio])
+def test_without_pairs_the_order_of_rounds_means_nothing(ratio: Callable[..., Interval]) -> None:
+    draw = random.Random(1)
+    naive, other = ([draw.lognormvariate(0, 0.3) for _ in range(12)] for _ in range(2))
+    found = [ratio(naive, order, paired=False) for order in (other, sorted(other))]
+
+    assert found[0].ratio == found[1].ratio
+    assert pytest.approx(found[0].low, rel=0.05) == found[1].low
+    assert pytest.approx(found[0].high, rel=0.05) == found[1].high
+
+
+@pytest.mark.parametrize("ratio", [stats.typical_ratio, stats.floor_ratio])
+def test_without_pairs_what_slows_down_a_round_stays_in_the_interval(
+    ratio: Callable[..., Interval],
+) -> None:
+    slow_rounds = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0]
+    naive = [2 * seconds for seconds in slow_rounds]
+    found = [ratio(naive, slow_rounds, paired=paired) for paired in (True, False)]
+
+    assert found[0].half_width < 0.001
+    assert found[1].half_width > 1
+
+
+@pytest.mark.parametrize("ratio", [stats.typical_ratio, stats.floor_ratio])
+@pytest.mark.parametrize(("number", "others"), [(8, 8), (8, 20), (20, 8)])
+def test_nineteen_of_twenty_intervals_of_two_samples_hold_the_true_ratio(
+    ratio: Callable[..., Interval], number: int, others: int
+) -> None:
+    draw, truth, runs = random.Random(number), 1.5, 300
+    options = {"draws": 199} if ratio is stats.floor_ratio else {}
+    held = 0
+    for _ in range(runs):
+        naive = [truth * draw.lognormvariate(0, 0.2) for _ in range(number)]
+        other = [draw.lognormvariate(0, 0.2) for _ in range(others)]
+        found = ratio(naive, other, paired=False, **options)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= truth <= found.high
+
+    # Two and a half standard errors of 300 runs are 3.1 %.
+    assert 0.919 <= held / runs <= 0.995
+
+
 # The floor
+
+
+@pytest.mark.parametrize(("rounds", "confidence"), [(6, 0.95), (8, 0.99), (12, 0.9995)])
+def test_a_floor_has_no_bounds_where_no_exact_test_could_be_so_sure(
+    rounds: int, confidence: float
+) -> None:
+    values = [1.0 + share / 10 for share in range(rounds)]
+    for found in (stats.floor_ratio, stats.typical_ratio):
+        assert found(values, values, confidence).low is not None
+        assert found(values[1:], values[1:], confidence).low is None
+        assert found(values, values, (1 + confidence) / 2).low is None
 
 
 @given(st.lists(st.tuples(times, times), min_size=6, max_size=12), st.integers(0, 9))

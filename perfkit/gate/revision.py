@@ -1,0 +1,151 @@
+"""The base of a comparison: another revision of the project, checked out beside this one.
+
+A clone that borrows the objects (`git clone --shared`), not a `git worktree`: it writes nothing
+into the user's repository, so a read-only checkout will do and there is nothing to prune.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfkit.backends.guarded import Guarded, Order
+from perfkit.errors import CannotRun, UsageError
+from perfkit.run.orchestrator import BASE, CHANGE, Side
+
+LINES = 12
+"""Of a failed build, the last lines are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision checked out: as the user wrote it, its hash, and both sides of the comparison."""
+
+    name: str
+    sha: str
+    sides: tuple[Side, Side]
+
+    def __str__(self) -> str:
+        """Name it as the user did, with its hash: `main (1a2b3c4d5e)`."""
+        return self.name if self.sha.startswith(self.name) else f"{self.name} ({self.sha[:10]})"
+
+
+@contextmanager
+def checked_out(
+    name: str, build: Sequence[str] = (), tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Revision]:
+    """Check a revision of the current project out and build it; gone when the block ends.
+
+    Raises UsageError (no such revision, no repository) and CannotRun (git, or its build, failed).
+    """
+    here = Path.cwd()
+    if not name or name.startswith("-"):
+        raise UsageError(f"{name!r} is no revision", fix="--base origin/main")
+    top = Path(_git("rev-parse", "--show-toplevel", inside=here))
+    sha = _resolve(name, here)
+    prefix = here.resolve().relative_to(top.resolve())
+    with Guarded("base") as guarded:
+        clone = guarded.folder / "checkout"
+        base = clone / prefix
+        tell(f"building {name}" if build else f"checking out {name}")
+        steps = [
+            ["git", "clone", "-q", "--shared", "--no-checkout", str(top), str(clone)],
+            ["git", "-C", str(clone), "checkout", "-q", "--detach", sha],
+        ]
+        if build:
+            steps.append([sys.executable, "-c", _IN_FOLDER, str(base), *build])
+        try:
+            # By the guard, so that git and the build end with us, however we go.
+            guarded.start(Order(steps=steps, environment=_environment()))
+        except CannotRun as error:
+            raise _failed(error.why, name, build) from error
+        if not base.is_dir():
+            raise CannotRun(f"{name} has no folder {prefix}", why="it came with a later revision")
+        yield Revision(name, sha, (_side(CHANGE, here, here), _side(BASE, base, here)))
+
+
+_IN_FOLDER = "import os, sys; os.chdir(sys.argv[1]); os.execvp(sys.argv[2], sys.argv[2:])"
+
+
+def _failed(said: str, name: str, build: Sequence[str]) -> CannotRun:
+    program, _, words = said.partition(" ")
+    if program != Path(sys.executable).name:
+        return CannotRun(f"cannot check out {name}", why=said)
+    ended, _, printed = words.partition(": ")
+    return CannotRun(
+        f"{name} does not build: {' '.join(build)} {ended}",
+        why="\n".join(printed.splitlines()[-LINES:]),
+        fix="a base that does not build cannot be compared with; choose another revision",
+    )
+
+
+def _side(name: str, folder: Path, project: Path) -> Side:
+    """Return a side that imports the project from its folder, and all else as this process does.
+
+    Folders of the project on the import path are replaced by the side's own; what is not part of
+    the revision, such as a virtual environment inside the project, stays.
+    """
+    heads = [str(own) for own in (folder, folder / "src") if own.is_dir()]
+    mapped = []
+    for entry in sys.path:
+        place = Path(entry).resolve() if entry else project
+        if place.is_relative_to(project.resolve()):
+            own = folder / place.relative_to(project.resolve())
+            mapped.append(str(own) if own.exists() else entry)
+        else:
+            mapped.append(entry)
+    return Side(name, folder, (*heads, *(entry for entry in mapped if entry not in heads)))
+
+
+def _resolve(name: str, here: Path) -> str:
+    try:
+        return _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", inside=here)
+    except CannotRun:
+        pass
+    shallow = _git("rev-parse", "--is-shallow-repository", inside=here) == "true"
+    raise UsageError(
+        f"there is no revision '{name}' here",
+        why="the checkout is shallow: older revisions were not fetched"
+        if shallow
+        else "git does not know it",
+        fix="fetch it: fetch-depth: 0 in actions/checkout, GIT_DEPTH: 0 in GitLab"
+        if shallow
+        else f"git fetch origin {name.removeprefix('origin/')}; git branch -a",
+    )
+
+
+def _git(*words: str, inside: Path) -> str:
+    """Run git and return what it printed; raises CannotRun with git's own words."""
+    try:
+        done = subprocess.run(
+            ["git", *words],  # noqa: S607 (the user's git, wherever it is)
+            cwd=inside,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise CannotRun("there is no git here", why="--base asks it for the revision") from error
+    if done.returncode:
+        raise CannotRun(
+            f"git {words[0]} failed", why=done.stderr.strip() or f"it ended with {done.returncode}"
+        )
+    return done.stdout.strip()
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without what another git set for its hooks: it names a repository."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    return kept | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}

@@ -7,21 +7,33 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import typer.main
 
 import perfkit
-from perfkit import registry, result
+from perfkit import checks, outcome, registry, result, scenario, settings, work, workload
+from perfkit.checks import Kind
+from perfkit.cli import files
 from perfkit.cli.app import make_app
-from perfkit.errors import Exit
+from perfkit.errors import Exit, UnreadableFile
 from perfkit.model import Probe, Variant
+from perfkit.outcome import Gated
 from perfkit.parameters import Parameter, describe
-from perfkit.units import show
+from perfkit.report.annotations import WARNINGS
+from perfkit.report.gate_words import MARKS
+from perfkit.units import SPELLINGS, show
+from perfkit.verdict import EXITS, Policy, Word, worst
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def write(folder: Path) -> None:
@@ -46,7 +58,15 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "command-line.md", command_line()
     yield "exit-codes.md", exit_codes()
     yield "result-file.md", result_file()
-    yield "result-schema.json", json.dumps(msgspec.json.schema(result.Result), indent=2) + "\n"
+    yield "result-schema.json", _schema(result.Result)
+    yield "checks.md", check_grammar()
+    yield "scenario-file.md", scenario_file()
+    yield "settings.md", gate_settings()
+    yield "verdicts.md", verdicts()
+    yield "formats.md", formats()
+    yield "gate-file.md", gate_file()
+    yield "gate-schema.json", _schema(outcome.Gate)
+    yield "pytest.md", pytest_plugin()
     yield "api.md", public_api()
 
 
@@ -174,17 +194,13 @@ Part of the public interface: a code is never renumbered.
 
 def result_file() -> str:
     """Describe the fields of a result file, from the structs and the words beside them."""
-    tree = ast.parse(inspect.getsource(result))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    ordered = ["Result", *(name for name in classes if name != "Result")]
-    tables = "\n\n".join(_struct(classes[name], classes) for name in ordered)
     return f"""# Result file
 
 A result file is JSON, its schema is `{result.SCHEMA}`. It holds every raw value, so that
 every verdict can be computed again. A field that this perfkit does not know is refused, and so
 is a file whose parts contradict each other. Times are in seconds, sizes in bytes.
 
-{tables}
+{_structs(result, "Result")}
 
 ## JSON schema
 
@@ -194,7 +210,48 @@ is a file whose parts contradict each other. Times are in seconds, sizes in byte
 """
 
 
+def gate_file() -> str:
+    """Describe the fields of a gate file."""
+    return f"""# Gate file
+
+What `perfkit gate --save FILE` and `-o FILE.json` write, with the schema `{outcome.SCHEMA}`: every
+check with its verdict, and under `result` and `base` the [results](result-file.md) that it was
+judged from. [Verdicts](verdicts.md) has the words. The rules are those of a result file.
+
+{_structs(outcome, "Gate")}
+
+## JSON schema
+
+```{{literalinclude}} gate-schema.json
+:language: json
+```
+"""
+
+
+def _schema(kind: type[msgspec.Struct]) -> str:
+    return json.dumps(msgspec.json.schema(kind), indent=2) + "\n"
+
+
+def _structs(module: ModuleType, first: str) -> str:
+    """Describe the structs of a module, the outermost first."""
+    classes = _classes(module)
+    ordered = [first, *(name for name in classes if name != first)]
+    return "\n\n".join(_struct(classes[name], classes) for name in ordered)
+
+
+def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
+    tree = ast.parse(inspect.getsource(module))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
 def _struct(node: ast.ClassDef, known: Collection[str]) -> str:
+    purpose = ast.get_docstring(node) or ""
+    rows = _fields(node, known)
+    return f"## {node.name}\n\n{purpose}\n\n{_table(['Field', 'Type', 'Meaning'], rows)}"
+
+
+def _fields(node: ast.ClassDef, known: Collection[str]) -> list[list[str]]:
+    """Return a row for each field: its name, its type, and the words below it."""
     rows = []
     following: list[ast.stmt | None] = [*node.body[1:], None]
     for field, after in zip(node.body, following, strict=True):
@@ -203,14 +260,299 @@ def _struct(node: ast.ClassDef, known: Collection[str]) -> str:
             inner = next((name for name in known if re.search(rf"\b{name}\b", kind)), "")
             meaning = _words(after) or (f"See [{inner}](#{inner.lower()})." if inner else "")
             rows.append([f"`{ast.unparse(field.target)}`", f"`{kind}`", meaning])
-    purpose = ast.get_docstring(node) or ""
-    return f"## {node.name}\n\n{purpose}\n\n{_table(['Field', 'Type', 'Meaning'], rows)}"
+    return rows
 
 
 def _words(statement: ast.stmt | None) -> str:
     """Return the text that stands below a field."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return " ".join(str(value.value).split()) if isinstance(value, ast.Constant) else ""
+
+
+def verdicts() -> str:
+    """Describe every verdict of a gate, the worst first."""
+    rows, left = [], list(Word)
+    while left:
+        word = worst(left)
+        left.remove(word)
+        code = EXITS[word]
+        rows.append(
+            [f"`{word}`", MARKS[word].sign, f"{int(code)}", code.meaning, _told(word), _turns(word)]
+        )
+    head = ["Verdict", "Sign", "Exit code", "Meaning of the code", "On GitHub", "Setting"]
+    return f"""# Verdicts
+
+What a check, a scenario and a whole gate can end in; of several, the first in this list counts.
+The last line of the output is `verdict: ` and the word. The [exit code](exit-codes.md) is the
+verdict's own, unless a [setting](settings.md) makes it a pass or a fail.
+[What to do](/howto/gate.md#what-the-verdicts-mean) is in the guide.
+
+{_table(head, rows)}
+"""
+
+
+def _told(word: Word) -> str:
+    if word is Word.PASS:
+        return ""
+    return "a warning" if word in WARNINGS else "an error"
+
+
+def _turns(word: Word) -> str:
+    """Name the settings that can make a pass of a verdict, by trying them."""
+    if word is Word.PASS:
+        return ""
+    ended = Gated(name="", file="", title="", verdict=word, judged=())
+    policies = [name for name in settings.Settings.__struct_fields__ if name.startswith("on_")]
+    turned = {
+        name: msgspec.structs.replace(ended, **{name: Policy.PASS}).counts_as for name in policies
+    }
+    return ", ".join(f"`{name}`" for name in policies if turned[name] is Word.PASS)
+
+
+TARGETS = {
+    Kind.ABSOLUTE: ("fixed", "a figure of one variant"),
+    Kind.RATIO: ("fixed/naive", "the first divided by the second, in the same run"),
+    Kind.CHANGE: ("fixed@base", "the variant now divided by itself at the base"),
+}
+CLOCKS = {
+    "time": "processor time where all that is compared computes, else wall time",
+    "cpu": "processor time",
+    "wall": "wall time",
+}
+ROLES = {
+    "naive": "the naive variant; of your own code the first",
+    "fixed": "the first fix that is not partial",
+    "wrong": "every wrong lever, each a check of its own",
+}
+
+
+def check_grammar() -> str:
+    """Describe what a check may say, by what the parser takes."""
+    targets = [[f"`{form}`", f"{kind}", text] for kind, (form, text) in TARGETS.items()]
+    clocks = [[f"`{name}`", CLOCKS[name]] for name in checks.CLOCKS]
+    clocks.append([f"`{checks.PEAK_RSS}`", "the most memory that the process held"])
+    counters = [[f"`{name}`", words, "functions"] for name, words in workload.FUNCTIONS.items()]
+    counters += [[f"`{name}`", words, "commands"] for name, words in workload.COMMANDS.items()]
+    units = [
+        [f"`{metric}`", *(_units(kind, metric) for kind in Kind)]
+        for metric in (*checks.CLOCKS, checks.PEAK_RSS, "bytes_in", "statements")
+    ]
+    statistics = [[f"`{name}`", text] for name, text in checks.STATISTICS.items()]
+    return f"""# Checks
+
+```text
+METRIC[.STATISTIC] COMPARISON NUMBER[UNIT]
+```
+
+Checks stand in lists under `[checks]` of a [scenario file](scenario-file.md), each list under its
+target. All are read before anything is run.
+
+## Targets
+
+{_table(["Such as", "Kind", "What is judged"], targets)}
+
+A target names variants, or a role:
+
+{_table(["Role", "Stands for"], [[f"`{role}`", ROLES[role]] for role in checks.ROLES])}
+
+## Measured figures
+
+{_table(["Metric", "Meaning"], clocks)}
+
+Times have statistics. Without one it is the `{_floor()}`.
+
+{_table(["Statistic", "Meaning"], statistics)}
+
+## Counted work
+
+What a probe counts is on [its page](probes/index.md). Of your own code:
+
+{_table(["Counter", "In the report", "Of"], counters)}
+
+Statements and what follows them are counted where the code talks to PostgreSQL through psycopg, or,
+connections and statements only, to SQLite.
+
+## Comparisons
+
+{", ".join(f"`{sign}`" for sign in checks.COMPARISONS)}. `==` is for counted work only.
+
+## Units
+
+{_table(["Metric", *(str(kind) for kind in Kind)], units)}
+
+A change of `5%` is a factor of `1.05x`: `time < 5%` allows less than five per cent more. Other
+counters have the units of `statements`; `bytes_out` has those of `bytes_in`.
+"""
+
+
+def _floor() -> str:
+    return checks.parse("fixed", f"{checks.CLOCKS[0]} < 1ms", "the reference").statistic
+
+
+def _units(kind: Kind, metric: str) -> str:
+    """Return the units that the parser takes, by asking it."""
+    spelled = dict.fromkeys(unit for units in SPELLINGS.values() for unit in units)
+    taken = []
+    for unit in (*spelled, "%", "x"):
+        with suppress(UnreadableFile):
+            checks.parse(TARGETS[kind][0], f"{metric} < 1{unit}", "the reference")
+            taken.append(f"`{unit}`" if unit else "none")
+    return ", ".join(taken)
+
+
+def scenario_file() -> str:
+    """Describe the keys of a scenario file."""
+    fields = msgspec.structs.fields(scenario.Scenario)
+    meanings = _meanings(scenario, "Scenario")
+    rows = [
+        [
+            f"`{field.name}`",
+            meanings[field.name],
+            "needed" if field.required else _default_of(field),
+        ]
+        for field in fields
+    ]
+    return f"""# Scenario file
+
+A TOML file in the folder `{scenario.FOLDER}` of a project, or of an installed package. Its name is
+the name of the scenario. A key that is not in this list is refused, with the nearest that is.
+
+{_table(["Key", "Meaning", "By default"], rows)}
+
+Either `probe` or `run` is needed too. [Checks](checks.md) says what may stand under `[checks]`, and
+[Settings](settings.md) what under `[gate]`.
+
+## Code of your own
+
+The first variant of `run` has the role `naive`. One whose name is `wrong`, or begins with `wrong-`,
+is a wrong lever; all others are fixes. Without names there is one variant, and it is called
+`{workload.ALONE}`. Functions are looked for in the current folder and its `src` first; commands
+start in the current folder, without a shell.
+"""
+
+
+def gate_settings() -> str:
+    """Describe what can be set, and where."""
+    own = settings.Settings.__struct_fields__
+    meanings = _meanings(settings, "Settings") | _meanings(settings, "Project")
+    defaults = dict.fromkeys(own, f"`{Policy.WARN}`") | {
+        "budget": f"`{settings.Settings().seconds:g}s`"
+    }
+    rows = [
+        [
+            f"`{name}`",
+            meaning,
+            "`[gate]`" if name in own else "",
+            f"`--{name.replace('_', '-')}`" if name in own else "",
+            defaults.get(name, ""),
+        ]
+        for name, meaning in meanings.items()
+    ]
+    head = ["Key", "Meaning", "In a scenario", "Command line", "By default"]
+    policies = ", ".join(f"`{policy}`" for policy in Policy)
+    return f"""# Settings
+
+All of these can be set under `[tool.perfkit.gate]` in the `{settings.PROJECT}` of the current
+folder. A scenario goes before the project, and the command line before both.
+
+{_table(head, rows)}
+
+A policy is one of {policies}. `{Policy.WARN}` keeps the verdict's own exit code.
+"""
+
+
+def _meanings(module: ModuleType, name: str) -> dict[str, str]:
+    """Return the words below each field of a struct."""
+    rows = _fields(_classes(module)[name], ())
+    return {field.strip("`"): meaning for field, _, meaning in rows}
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> str:
+    return f"`{field.default}`" if isinstance(field.default, str) and field.default else ""
+
+
+def formats() -> str:
+    """Describe what `-o FILE` writes, by the ending of its name."""
+    results = _endings(files.RESULT_FORMATS)
+    gates = _endings(files.GATE_FORMATS)
+    return f"""# Output formats
+
+`-o FILE` may be given several times, and the ending of each name chooses what is written. A file is
+replaced when all of the new one is on the disk. One that perfkit did not write is left alone,
+unless `--force` is given. What needs a library comes with `pip install 'perfkit[ci]'`.
+
+## Of `perfkit gate` and `perfkit compare`
+
+{_table(["Ending", "What it is", "Library"], gates)}
+
+`perfkit show gate.json -o FILE` writes any of them later.
+
+## Of `perfkit probe`
+
+{_table(["Ending", "What it is", "Library"], results)}
+"""
+
+
+def _endings(known: Mapping[str, str]) -> list[list[str]]:
+    rows = []
+    for ending, place in known.items():
+        module, _, name = place.partition(":")
+        written = import_module(module)
+        # A module that draws says what it draws; one that does more has it at the function.
+        says = written if name == "render" else getattr(written, name)
+        text = " ".join((inspect.getdoc(says) or "").partition("\n\n")[0].split())
+        rows.append([f"`{ending}`", text, f"`{files.PACKAGES.get(ending, '')}`".strip("`")])
+    return rows
+
+
+def pytest_plugin() -> str:
+    """Describe what perfkit adds to pytest."""
+    from perfkit import pytest_plugin as plugin
+
+    offered = _Options()
+    plugin.pytest_addoption(cast("pytest.Parser", offered))
+    counters = [
+        [f"`{name}`", kind]
+        for kind, names in (("SQL", work.SQL), ("calls", work.CALLS), ("memory", work.MEMORY))
+        for name in names
+    ]
+    options = [[f"`{name}`", text] for name, text in offered.found.items()]
+    return f"""# pytest plug-in
+
+Installed with perfkit. [The guide](/howto/gate.md#in-pytest) shows it at work.
+
+A scenario file in a folder `{plugin.FOLDER}`, or one that is named, is collected: `pytest
+{plugin.FOLDER}/`. Each of its checks is a test.
+
+## Options
+
+{_table(["Option", "Meaning"], options)}
+
+## Fixture `perfkit_work`
+
+{inspect.getdoc(plugin.perfkit_work)}
+
+{_member("Work", work.Work)}
+
+## Counters
+
+{_table(["Counter", "Of"], counters)}
+"""
+
+
+class _Options:
+    """Takes the place of pytest's parser, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+
+    def getgroup(self, _name: str, _text: str) -> _Options:
+        """Return the group: there is only one."""
+        return self
+
+    def addoption(self, name: str, *, metavar: str, help: str, **_rest: Any) -> None:  # noqa: A002
+        """Remember an option."""
+        self.found[f"{name} {metavar}"] = help
 
 
 def public_api() -> str:

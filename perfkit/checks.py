@@ -39,7 +39,7 @@ _CHECK = re.compile(
     re.ASCII,
 )
 _TARGET = re.compile(r"(?P<variant>[\w-]+)(?:(?P<sign>[/@])(?P<other>[\w-]+))?")
-_BYTES = frozenset({"peak_rss", "bytes_in", "bytes_out"})
+_BYTES = frozenset({"peak_rss", "bytes_in", "bytes_out", "output_bytes", "peak_memory"})
 
 
 class Kind(StrEnum):

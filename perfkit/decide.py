@@ -15,9 +15,10 @@ from statistics import NormalDist, median
 
 from perfkit import stats
 from perfkit.checks import PEAK_RSS, Check, Kind, unit
-from perfkit.outcome import Judged, Word
+from perfkit.outcome import Judged
 from perfkit.result import Interval, Measured, Sample, Work
 from perfkit.units import show
+from perfkit.verdict import Word
 
 ERROR = 0.05
 """The error budget of one gate run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -10,11 +11,21 @@ from perfkit.errors import CannotRun, NotThere
 from perfkit.model import Probe
 
 
-def resolve(reference: str) -> Probe[Any, Any]:
-    """Import a probe from `module:attribute`.
+def resolve(reference: str | Callable[[], Probe[Any, Any]]) -> Probe[Any, Any]:
+    """Import a probe from `module:attribute`, or have it built.
 
     Raises CannotRun naming what went wrong, or NotThere for an absent module or attribute.
     """
+    if not isinstance(reference, str):
+        return reference()
+    found = find(reference)
+    if not isinstance(found, Probe):
+        raise CannotRun(f"{reference} is a {type(found).__name__}, not a perfkit.Probe")
+    return found
+
+
+def find(reference: str) -> object:
+    """Import whatever `module:attribute` names; raises like `resolve`."""
     module, _, attribute = reference.partition(":")
     try:
         found: object = import_module(module)
@@ -28,16 +39,16 @@ def resolve(reference: str) -> Probe[Any, Any]:
         ours = f"{module}.".startswith(f"{missing}.") or missing in attribute.split(".")
         kind = NotThere if absent and missing and ours else CannotRun
         raise kind(f"{type(error).__name__}: {error}") from error
-    if not isinstance(found, Probe):
-        raise CannotRun(f"{reference} is a {type(found).__name__}, not a perfkit.Probe")
     return found
 
 
-def name(probe: Probe[Any, Any]) -> str:
-    """Return the `module:attribute` under which another process finds a probe.
+def name(probe: Probe[Any, Any]) -> str | Callable[[], Probe[Any, Any]]:
+    """Return the `module:attribute` under which another process finds a probe, or what builds it.
 
     Raises CannotRun for a probe that no module holds by name.
     """
+    if probe.source is not None:
+        return probe.source
     module = probe.variants[0].run.__module__
     for attribute, value in vars(sys.modules[module]).items():
         if value is probe and module != "__main__":

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = "perfkit.result/1"
+NOTHING = "nothing"
+"""What answers hold that are None, or were not to be compared."""
 
 
 class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,7 +189,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counters: dict[str, str]
     """The words for each counter, in the order of the report."""
     cause: str
-    """The counter that explains the time."""
+    """The counter that explains the time; empty where none is known to."""
     answer: str
     """How much the answer holds, never what."""
     machine: Machine
@@ -290,7 +292,7 @@ def require_consistent(result: Result, source: str) -> None:
         )
         and all(math.isfinite(number) and number >= 0 for number in numbers)
         and {verdict.variant for verdict in result.verdicts} <= set(names)
-        and result.cause in result.counters
+        and result.cause in {"", *result.counters}
     )
     if not fits:
         raise UnreadableFile(

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from perfkit.errors import UnreadableFile
-from perfkit.outcome import Policy
 from perfkit.units import Unit, parse
+from perfkit.verdict import Policy
 
 BUDGET = 90.0
 """Seconds of timed rounds a scenario, unless it says otherwise."""
@@ -21,13 +21,16 @@ PROJECT = "pyproject.toml"
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a scenario may set for itself; None leaves it to the project, and then to perfkit.
 
-    `budget` is a duration such as `90s`. The policies say what becomes of a verdict that says
-    nothing about the code: `warn` keeps its own exit code, `pass` and `fail` make it one.
+    The policies say what becomes of a verdict that says nothing about the code: `warn` keeps its
+    own exit code, `pass` and `fail` make it one.
     """
 
     budget: str | None = None
+    """How long the timed rounds of a scenario may take, such as `90s`."""
     on_inconclusive: Policy | None = None
+    """What the exit code makes of a check that noise left open."""
     on_unfit_runner: Policy | None = None
+    """What it makes of a machine too busy, or not the baseline's."""
 
     def over(self, other: Settings) -> Settings:
         """Return these settings, with the other's where these say nothing."""
@@ -46,24 +49,27 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The budget in seconds; raises UnreadableFile for a text that is no duration."""
         if self.budget is None:
             return BUDGET
+        fix = 'budget = "90s"'
         try:
-            return parse(self.budget, Unit.SECONDS)
+            seconds = parse(self.budget, Unit.SECONDS)
         except ValueError as error:
             raise UnreadableFile(
-                f"budget = {self.budget!r} is no duration", why=str(error), fix='budget = "90s"'
+                f"budget = {self.budget!r} is no duration", why=str(error), fix=fix
             ) from error
+        if seconds < 0:
+            raise UnreadableFile(f"budget = {self.budget!r} is no time at all", fix=fix)
+        return seconds
 
 
 class Project(Settings, frozen=True, forbid_unknown_fields=True):
-    """What a project may set: `scenarios` are names, patterns and paths of files or folders.
-
-    `build` is a command that builds a checkout of the base. `checks` adds checks to scenarios by
-    a pattern of their names.
-    """
+    """What a project may set beyond that."""
 
     scenarios: list[str] = []
+    """What is judged when nothing is named: names, patterns, and paths of files or folders."""
     build: list[str] = []
+    """A command, as a list of words, that builds a checkout of the base."""
     checks: dict[str, dict[str, list[str]]] = {}
+    """Checks to add to scenarios, by a pattern of their names and by target."""
 
 
 T = TypeVar("T", bound=Settings)
@@ -78,13 +84,15 @@ def read_project(folder: Path) -> Project:
 
     file = folder / PROJECT
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Project()
-    except (OSError, ValueError) as error:
+    # RecursionError: brackets without end.
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableFile(f"cannot read {file}", why=str(error)) from error
     for name in ("tool", "perfkit", "gate"):
-        table = table.get(name, {})
+        # What is no table is complained of as the last one.
+        table = table.get(name, {}) if isinstance(table, dict) else table
     return convert(table, Project, f"{PROJECT}: [tool.perfkit.gate]")
 
 

@@ -115,14 +115,14 @@ def tell(**message: object) -> None:
 def run_step(step: list[str], order: dict[str, Any]) -> None:
     """Run a preparing command to its end, or until perfkit is gone; raises Failed and Ended."""
     with tempfile.TemporaryFile() as printed:
-        process = popen(step, order, printed, ())
+        process = popen(step, order, printed, (), process_group=0)
         try:
             watch(process)
-        except Ended:
-            process.kill()
-            process.wait()
-            raise
-        code = process.wait()
+        finally:
+            # With all that it started: it may be a build.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
         if code:
             printed.seek(0)
             text = printed.read().decode(errors="replace").strip()[-2000:]
@@ -140,6 +140,7 @@ def popen(
     order: dict[str, Any],
     output: Any,
     keep: tuple[int, ...],
+    process_group: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child that the kernel ends when we are killed."""
     user = order["user"]
@@ -152,6 +153,7 @@ def popen(
         stdout=output,
         stderr=subprocess.STDOUT,
         pass_fds=keep,
+        process_group=process_group,
         # Safe here: the guard has one thread, and this must run after the change of user,
         # which would clear it.
         preexec_fn=die_with_us(signal.Signals(order["stop"][-1])),  # noqa: PLW1509

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from perfkit.backends.tcp_info import Traffic, traffic
 from perfkit.model import Tally
@@ -44,7 +44,7 @@ _MESSAGE = re.compile(
 # Each of these ends one wait of the client for the server.
 _ENDS_A_WAIT = (b"ReadyForQuery", b"CopyInResponse")
 # The simple and the extended protocol's way to run a statement.
-_RUNS = (b"Query", b"Execute")
+RUNS = (b"Query", b"Execute")
 
 
 @contextmanager
@@ -66,9 +66,9 @@ def witnessed(
     with ExitStack() as stack:
         traces = [stack.enter_context(_traced(connection)) for connection in connections]
         before = [traffic(connection.fileno()) for connection in connections]
-        begun = _now()
+        begun = now()
         yield
-        ended = _now()
+        ended = now()
         server = _statements(side) if side is not None and statements else None
         after = [traffic(connection.fileno()) for connection in connections]
         counted = _read(traces, connections, begun, ended)
@@ -89,9 +89,9 @@ def witnessed(
     work["bytes_in"] = Tally(counted["in"], TRACE, {} if seen is None else {KERNEL: seen.received})
     work["bytes_out"] = Tally(counted["out"], TRACE, {} if seen is None else {KERNEL: seen.sent})
     if side is not None and synced is not None:
-        now = _fsyncs(side, connections)
+        current = _fsyncs(side, connections)
         view = IO_VIEW if side.info.server_version >= BY_CONNECTION else WAL_VIEW
-        work["fsyncs"] = Tally((now or 0) - synced, view)
+        work["fsyncs"] = Tally((current or 0) - synced, view)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _traced(connection: psycopg.Connection[Any]) -> Iterator[IO[bytes]]:
 
     The trace holds payloads: it is only ever counted, and gone with the block.
     """
-    with _unnamed() as file:
+    with unnamed() as file:
         connection.pgconn.trace(file.fileno())
         try:
             yield file
@@ -109,13 +109,14 @@ def _traced(connection: psycopg.Connection[Any]) -> Iterator[IO[bytes]]:
                 connection.pgconn.untrace()
 
 
-def _unnamed() -> IO[bytes]:
+def unnamed() -> IO[bytes]:
+    """Open a file without a name, kept in memory on Linux."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("perfkit-trace"), "w+b")
     return tempfile.TemporaryFile()
 
 
-def _now() -> bytes:
+def now() -> bytes:
     """Return the time as libpq writes it into a trace."""
     return datetime.now().isoformat(" ", "microseconds").encode()  # noqa: DTZ005 (local, like libpq)
 
@@ -130,15 +131,40 @@ def _read(
     for file, connection in zip(traces, connections, strict=True):
         # Only this makes libpq flush what it wrote.
         connection.pgconn.untrace()
-        file.seek(0)
-        for time, direction, length, name in _MESSAGE.findall(file.read()):
-            if not begun <= time <= ended:
-                continue
-            counted["out" if direction == b"F" else "in"] += int(length) + 1
-            counted["waits"] += direction == b"B" and name in _ENDS_A_WAIT
-            counted["rows"] += direction == b"B" and name == b"DataRow"
-            counted["runs"] += direction == b"F" and name in _RUNS
+        for message in messages(file, begun, ended):
+            count(message, counted)
     return counted
+
+
+class Message(NamedTuple):
+    """One message of the protocol, as libpq's trace has it."""
+
+    sent: bool
+    size: int
+    """Bytes, with the one that names its type."""
+    name: bytes
+    content: bytes
+
+
+def messages(trace: IO[bytes], begun: bytes, ended: bytes) -> Iterator[Message]:
+    """Read a trace that is over, without what is not from that time."""
+    trace.seek(0)
+    text = trace.read()
+    found = [match for match in _MESSAGE.finditer(text) if begun <= match[1] <= ended]
+    ends = [*(match.start() for match in found[1:]), len(text)][: len(found)]
+    for match, end in zip(found, ends, strict=True):
+        sent = match[2] == b"F"
+        # What the server sent is only counted, and may be long.
+        content = text[match.end() : end] if sent else b""
+        yield Message(sent, int(match[3]) + 1, match[4], content)
+
+
+def count(message: Message, counted: Counter[str]) -> None:
+    """Add what a message means."""
+    counted["out" if message.sent else "in"] += message.size
+    counted["waits"] += not message.sent and message.name in _ENDS_A_WAIT
+    counted["rows"] += not message.sent and message.name == b"DataRow"
+    counted["runs"] += message.sent and message.name in RUNS
 
 
 def _difference(

@@ -42,13 +42,11 @@ def compare_files(
     [dim]$[/] perfkit compare before.json after.json --limit 10% -o changes.md
     """
     from perfkit.cli import files
-    from perfkit.cli.gate import report
+    from perfkit.cli.gate import report, write_all
     from perfkit.gate.comparison import compare
     from perfkit.gate.stored import load
 
     files.check(output, force=force, formats=files.GATE_FORMATS)
     gate = compare(load(before), load(after), limit)
     report(gate, json=json, quiet=quiet, color=color)
-    for path in output:
-        files.write_gate(path, gate)
-    return gate.exit
+    return write_all(output, gate)

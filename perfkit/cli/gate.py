@@ -20,12 +20,13 @@ from perfkit.cli.options import (
     complete_scenario,
 )
 from perfkit.errors import Exit, NothingMatched, PerfkitError, UsageError
-from perfkit.outcome import Gate, Policy, Word
+from perfkit.verdict import Policy, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perfkit.gate.session import Order
+    from perfkit.outcome import Gate
     from perfkit.run.orchestrator import Progress
 
 BASES = "The base"
@@ -175,10 +176,24 @@ def run_gate(
             _say_verdict(error)
         raise
     report(gate, json=json, quiet=quiet, color=color)
-    for path in [*output, *([save] if save else [])]:
-        files.write_gate(path, gate)
     tell_github(gate)
-    return gate.exit
+    return write_all([*output, *([save] if save else [])], gate)
+
+
+def write_all(paths: list[Path], gate: Gate) -> Exit:
+    """Write every file that can be written, and return the exit code of the whole."""
+    from perfkit.cli import files
+    from perfkit.cli.console import print_error
+
+    code = gate.exit
+    for path in paths:
+        try:
+            files.write_gate(path, gate)
+        except PerfkitError as error:
+            # The other files are still wanted; and a missing one is no pass.
+            print_error(error)
+            code = code if code is not Exit.FINE else error.exit
+    return code
 
 
 def _order(

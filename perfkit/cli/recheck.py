@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfkit.cli.options import Json
 from perfkit.cli.show import ResultOrGateFile
 from perfkit.errors import Exit
-from perfkit.outcome import Gate
+
+if TYPE_CHECKING:
+    from perfkit.outcome import Gate
 
 
 def recheck_file(file: ResultOrGateFile, *, json: Json = False) -> Exit:
@@ -24,6 +28,7 @@ def recheck_file(file: ResultOrGateFile, *, json: Json = False) -> Exit:
     from perfkit import stats
     from perfkit.cli.console import emit
     from perfkit.cli.files import load
+    from perfkit.outcome import Gate
 
     result = load(file)
     if isinstance(result, Gate):

@@ -12,8 +12,9 @@ from perfkit.decide import Sides
 from perfkit.errors import NothingMatched
 from perfkit.gate import stored
 from perfkit.gate.stored import Stored
-from perfkit.outcome import Gate, Gated, Judged, Word, worst
+from perfkit.outcome import Gate, Gated, Judged
 from perfkit.result import Result
+from perfkit.verdict import Word, worst
 
 
 def compare(before: Stored, after: Stored, limit: str) -> Gate:
@@ -22,6 +23,8 @@ def compare(before: Stored, after: Stored, limit: str) -> Gate:
     The limit is a change such as `5%`. Raises UnreadableFile for a limit that is none, and
     NothingMatched when the two have no scenario in common.
     """
+    # Refused also where nothing was timed.
+    parse("all@base", f"time < {limit}", "--limit")
     pairs = {
         name: (then, now)
         for name, now in after.named().items()

@@ -46,9 +46,11 @@ def checked_out(
     here = Path.cwd()
     if not name or name.startswith("-"):
         raise UsageError(f"{name!r} is no revision", fix="--base origin/main")
-    top = Path(_git("rev-parse", "--show-toplevel", inside=here))
+    top = _top(here)
     sha = _resolve(name, here)
     prefix = here.resolve().relative_to(top.resolve())
+    if not _has(f"{sha}:./", here):
+        raise CannotRun(f"{name} has no folder {prefix}", why="it came with a later revision")
     with Guarded("base") as guarded:
         clone = guarded.folder / "checkout"
         base = clone / prefix
@@ -64,12 +66,18 @@ def checked_out(
             guarded.start(Order(steps=steps, environment=_environment()))
         except CannotRun as error:
             raise _failed(error.why, name, build) from error
-        if not base.is_dir():
-            raise CannotRun(f"{name} has no folder {prefix}", why="it came with a later revision")
+        _require_whole(clone, name)
         yield Revision(name, sha, (_side(CHANGE, here, here), _side(BASE, base, here)))
 
 
-_IN_FOLDER = "import os, sys; os.chdir(sys.argv[1]); os.execvp(sys.argv[2], sys.argv[2:])"
+_IN_FOLDER = """
+import os, sys
+os.chdir(sys.argv[1])
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit(f"cannot start {sys.argv[2]}: {error.strerror}")
+"""
 
 
 def _failed(said: str, name: str, build: Sequence[str]) -> CannotRun:
@@ -82,6 +90,17 @@ def _failed(said: str, name: str, build: Sequence[str]) -> CannotRun:
         why="\n".join(printed.splitlines()[-LINES:]),
         fix="a base that does not build cannot be compared with; choose another revision",
     )
+
+
+def _require_whole(clone: Path, name: str) -> None:
+    """Raise CannotRun for files that git could not check out: it says so, and ends with 0."""
+    absent = _git("ls-files", "--deleted", inside=clone).splitlines()
+    if absent:
+        raise CannotRun(
+            f"cannot check out all of {name}",
+            why=f"the repository was fetched without its files: {', '.join(absent[:LINES])}",
+            fix="fetch them too: no --filter in git clone, no filter: in actions/checkout",
+        )
 
 
 def _side(name: str, folder: Path, project: Path) -> Side:
@@ -99,7 +118,32 @@ def _side(name: str, folder: Path, project: Path) -> Side:
             mapped.append(str(own) if own.exists() else entry)
         else:
             mapped.append(entry)
-    return Side(name, folder, (*heads, *(entry for entry in mapped if entry not in heads)))
+    told = [*heads, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return Side(
+        name,
+        folder,
+        path=(*heads, *(entry for entry in mapped if entry not in heads)),
+        environment={"PYTHONPATH": os.pathsep.join(told)},
+    )
+
+
+def _top(here: Path) -> Path:
+    try:
+        return Path(_git("rev-parse", "--show-toplevel", inside=here))
+    except CannotRun as error:
+        if "not a git repository" not in error.why:
+            raise
+        raise UsageError(
+            f"{here} is in no git repository", why="--base takes a revision of the project"
+        ) from error
+
+
+def _has(name: str, here: Path) -> bool:
+    try:
+        _git("cat-file", "-e", name, inside=here)
+    except CannotRun:
+        return False
+    return True
 
 
 def _resolve(name: str, here: Path) -> str:

@@ -16,10 +16,11 @@ from perfkit.checks import Check, parse
 from perfkit.decide import Sides
 from perfkit.gate import fitness, same_code
 from perfkit.model import Plan, Probe
-from perfkit.outcome import Judged, Word
+from perfkit.outcome import Judged
 from perfkit.result import Machine, Measured
 from perfkit.run import machine
 from perfkit.run.orchestrator import CHANGE, Course, Progress, run_sides
+from perfkit.verdict import Word
 
 SCHEMA = "perfkit.self-test/1"
 LIMITS = (2, 3, 5, 7.5, 10, 15, 20, 25, 30)

@@ -20,7 +20,7 @@ from perfkit.errors import AnswersDiffer, Exit, NothingMatched, NotThere, Perfki
 from perfkit.gate import fitness, stored
 from perfkit.gate.revision import Revision, checked_out
 from perfkit.gate.stored import Stored
-from perfkit.outcome import Gate, Gated, Judged, Policy, Word, worst
+from perfkit.outcome import Gate, Gated, Judged
 from perfkit.result import Measured, Result
 from perfkit.run import machine
 from perfkit.run.orchestrator import (
@@ -35,6 +35,7 @@ from perfkit.run.orchestrator import (
 )
 from perfkit.scenario import Scenario
 from perfkit.settings import Project, Settings
+from perfkit.verdict import Policy, Word, worst
 
 Tell = Callable[[str, Progress], None]
 """Hears the name of a scenario, and where its run is."""
@@ -46,7 +47,8 @@ class Order:
 
     `settings` go before those of scenarios, and those before the project's. `base` is a revision,
     `against` a stored file; with neither, checks that compare with a base are left out.
-    `counted` leaves the timed checks out.
+    `counted` leaves the timed checks out. `timed` is how many timed checks share the error budget
+    where these files do not have them all.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -54,6 +56,7 @@ class Order:
     base: str = ""
     against: Path | None = None
     counted: bool = False
+    timed: int = 0
     seed: int = 0
 
 
@@ -119,7 +122,7 @@ def run(files: Mapping[str, Path], order: Order, tell: Tell = lambda *_: None) -
     started, begun = datetime.now(UTC), time.perf_counter()
     tasks = [_read(name, file, order) for name, file in files.items()]
     _require_checks(tasks, order)
-    shared = sum(check.timed for task in tasks for check in task.checks)
+    shared = max(order.timed, sum(check.timed for task in tasks for check in task.checks))
     evidence: list[_Evidence] = []
     interrupted = False
     base = _Base()
@@ -184,17 +187,27 @@ def judge_again(gate: Gate) -> list[tuple[Gated, Judged, Judged]]:
     return [(one, before, after) for (one, before), after in zip(kept, now, strict=True)]
 
 
+def expected(read: Scenario, name: str, file: Path, project: Project) -> tuple[Check, ...]:
+    """Return the checks of a scenario: its own, and those that the project adds.
+
+    Raises UnreadableFile for a check that does not fit, CannotRun where the probe does not load.
+    """
+    wanted = dict(read.checks)
+    for pattern, added in project.checks.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            for target, texts in added.items():
+                wanted[target] = [*wanted.get(target, []), *texts]
+    return changed(read, checks=wanted).expected(str(file))
+
+
 def _read(name: str, file: Path, order: Order) -> _Task:
     read = scenario.load(file)
     settings = order.settings.over(read.gate).over(order.project)
     task = _Task(name, file, read, settings)
-    wanted = dict(read.checks)
-    for pattern, added in order.project.checks.items():
-        if fnmatch.fnmatchcase(name, pattern):
-            for target, texts in added.items():
-                wanted[target] = [*wanted.get(target, []), *texts]
     try:
-        checks = changed(read, checks=wanted).expected(str(file))
+        checks = expected(read, name, file, order.project)
+        # Parameters that do not fit are refused now, not after an hour.
+        read.plan()
     except PerfkitError as error:
         if error.exit is Exit.USAGE:
             raise
@@ -225,7 +238,9 @@ def _require_checks(tasks: Sequence[_Task], order: Order) -> None:
     if compared and not changes and not any(task.error for task in tasks):
         raise NothingMatched(
             f"no check compares with {compared}",
-            why="a base was given, and no target ends in @base",
+            why="--counted leaves out those that do"
+            if any(task.left_out for task in tasks)
+            else "a base was given, and no target ends in @base",
             fix='[checks]\n"fixed@base" = ["time < 5%"]',
         )
 
@@ -397,7 +412,7 @@ def _undecided(check: Check, word: Word, said: str) -> Judged:
 
 
 def _words(error: PerfkitError) -> str:
-    return "\n".join(filter(None, (error.what, error.why)))
+    return ": ".join(filter(None, (error.what, error.why)))
 
 
 def _by_name(variants: Sequence[Measured]) -> dict[str, Measured]:

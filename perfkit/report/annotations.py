@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perfkit.outcome import Gate, Word
+from perfkit.outcome import Gate
 from perfkit.report.gate_words import MARKS, Block, compose
+from perfkit.verdict import Word
 
 WARNINGS = (Word.INCONCLUSIVE, Word.UNFIT)
 """Verdicts that say nothing about the code; the other ones are errors."""

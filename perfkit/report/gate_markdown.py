@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from perfkit.outcome import SCHEMA, Gate, Word
+from perfkit.outcome import SCHEMA, Gate
 from perfkit.report.gate_words import MARKS, Block, Checked, compose, last_line
 from perfkit.report.markdown import escape, table
+from perfkit.verdict import Word
 
 MARK = f"<!-- {SCHEMA} -->"
 """How a Markdown report of a gate begins."""

@@ -13,9 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from perfkit.outcome import Gate, Word
+from perfkit.outcome import Gate
 from perfkit.report.gate_words import Advice, Block, Checked, Report, compose, last_line
 from perfkit.report.terminal import GAP, filled, head, marked, page
+from perfkit.verdict import Word
 
 INDENT = 2
 """How far checks stand below their scenario."""

@@ -15,10 +15,11 @@ from typing import Literal
 
 from perfkit import stats
 from perfkit.checks import unit
-from perfkit.outcome import EXITS, Gate, Gated, Judged, Word
+from perfkit.outcome import Gate, Gated, Judged
 from perfkit.report.words import Mark, Tone, clean
 from perfkit.result import Interval, Measured
 from perfkit.units import Unit, show
+from perfkit.verdict import EXITS, Word
 
 # What fails has the tone of naive code, what passes that of a fix.
 MARKS: Mapping[Word, Mark] = {
@@ -262,8 +263,10 @@ def _advice(verdict: Word, scenario: Gated) -> Advice | None:
             return None
 
 
-def _undecided(judged: Judged) -> Advice:
-    """Explain a check that could not be decided."""
+def _undecided(judged: Judged) -> Advice | None:
+    """Explain a check that could not be decided by its figures; others have said why."""
+    if not judged.clock and judged.value is None:
+        return None
     if not judged.clock:
         why = "The count varies, so no single figure decides the check."
         return Advice(why, "Do the same work in every call, or move the limit.")

@@ -12,9 +12,10 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from perfkit.extras import require
-from perfkit.outcome import SCHEMA, Gate, Gated, Judged, Word
+from perfkit.outcome import SCHEMA, Gate, Gated, Judged
 from perfkit.report.gate_words import Block, compose
 from perfkit.report.words import clean
+from perfkit.verdict import Word
 
 PACKAGE = "junitparser"
 ROOT = f'<testsuites name="{SCHEMA}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from perfkit.report.words import Counts, Line, Report, Step, Times, compose
+from perfkit.report.words import Counts, Line, Report, Step, Timed, Times, compose
 from perfkit.result import SCHEMA, Result
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -27,7 +27,7 @@ def render(result: Result) -> str:
         escape(" · ".join(report.machine)),
         "\n".join(_step(step) for step in report.steps),
     ]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def escape(text: str) -> str:
@@ -51,25 +51,15 @@ def table(heads: Sequence[str], sides: str, rows: Iterable[Iterable[str]]) -> st
 
 def _times(times: Times) -> str:
     unit = escape(times.unit)
-    return table(
-        ["", "", unit, f"CPU {unit}", "speed-up", "95% interval", ""],
-        "llrrrrl",
-        (
-            map(
-                escape,
-                (
-                    str(row.mark),
-                    row.label,
-                    row.time.strip(),
-                    row.cpu.strip(),
-                    row.speed_up,
-                    row.interval,
-                    row.word,
-                ),
-            )
-            for row in times.rows
-        ),
-    )
+    heads, sides = ["", "", unit, f"CPU {unit}"], "llrr"
+    if times.compared:
+        heads, sides = [*heads, "speed-up", "95% interval", ""], f"{sides}rrl"
+    return table(heads, sides, (map(escape, _timed(row)[: len(heads)]) for row in times.rows))
+
+
+def _timed(row: Timed) -> tuple[str, ...]:
+    figures = (row.time.strip(), row.cpu.strip(), row.speed_up, row.interval, row.word)
+    return (str(row.mark), row.label, *figures)
 
 
 def _work(work: Counts) -> str:

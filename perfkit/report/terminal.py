@@ -51,11 +51,14 @@ def render(result: Result, width: int) -> RenderableType:
     report, inner = compose(result), width - 2
     blocks: list[RenderableType] = [*_notices(report), head(report.title, report.facts, inner)]
     if report.times:
-        blocks += [_times(report.times, inner), "", _work(report.work, inner), ""]
-        blocks.append(_lines([*report.levers, *_fixes(report)]))
+        blocks += [_times(report.times, inner), "", _work(report.work, inner)]
+        said = [*report.levers, *_fixes(report)]
+        blocks += ["", _lines(said)] if said else []
     else:
         blocks.append(_work(report.work, inner))
-    return page(width, *blocks, "", _lines(report.checks), "", _steps(report.steps, inner))
+    blocks += ["", _lines(report.checks)]
+    blocks += ["", _steps(report.steps, inner)] if report.steps else []
+    return page(width, *blocks)
 
 
 def render_short(result: Result, width: int) -> RenderableType:
@@ -133,7 +136,7 @@ def _grid(widths: Sequence[int], justify: Sequence[str], wrapped: int | None = N
 
 def _wide_times(times: Times, width: int) -> Table:
     rows = times.rows
-    heads = (times.unit, "CPU", "speed-up", "95% interval", "")
+    heads = (times.unit, "CPU", *(("speed-up", "95% interval") if times.compared else ("", "")), "")
     figures = [(row.time, row.cpu, row.speed_up, row.interval, row.word) for row in rows]
     widths = [
         _widest(head, column)
@@ -168,7 +171,7 @@ def _speed(row: Timed, speed_up: str, interval: str, word: str) -> tuple[Text, T
 
 def _narrow_times(times: Times, width: int) -> Group:
     rows = times.rows
-    heads = (times.unit, "speed-up", "")
+    heads = (times.unit, "speed-up" if times.compared else "", "")
     figures = [(row.time, _longer(row.speed_up, row.interval), row.word) for row in rows]
     widths = [
         _widest(head, column)
@@ -184,9 +187,7 @@ def _narrow_times(times: Times, width: int) -> Group:
     for row in rows:
         speed_up, interval, word = _speed(row, row.speed_up, row.interval, row.word)
         first = _grid((LEFT, bar, *widths), sides)
-        first.add_row(
-            marked(row.mark), _bar(row, top, bar), Text(row.time, "bold"), speed_up, word
-        )
+        first.add_row(marked(row.mark), _bar(row, top, bar), Text(row.time, "bold"), speed_up, word)
         # Below the bar the label has the room of the time as well.
         second = _grid((LEFT, bar + GAP + time, speed, said), ("left", "left", "right", "left"), 1)
         second.add_row("", Text(row.label, "dim"), interval, "")

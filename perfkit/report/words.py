@@ -14,7 +14,7 @@ from statistics import median
 
 from perfkit import stats
 from perfkit.report import figures
-from perfkit.result import Interval, Measured, Result, Verdict, Work
+from perfkit.result import NOTHING, Interval, Measured, Result, Verdict, Work
 from perfkit.units import Unit, show
 
 NOISY_ROUNDS = 0.10
@@ -52,6 +52,8 @@ NAIVE = Mark("✗", "naive", Tone.NAIVE)
 LEVER = Mark("≈", "wrong lever", Tone.LEVER)
 HELPS = Mark("◐", "helps here", Tone.LEVER)
 FIXED = Mark("✓", "fixed", Tone.FIXED)
+ALONE = Mark("▪", "measured", Tone.FIXED)
+"""The only variant of a user's own code, which nothing is compared with."""
 PARTIAL = Mark("◐", "partial fix", Tone.FIXED)
 
 
@@ -77,6 +79,11 @@ class Times:
 
     unit: str
     rows: tuple[Timed, ...]
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is more than one variant, and so a speed-up."""
+        return len(self.rows) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,8 @@ def clean(text: str) -> str:
 def mark(result: Result, variant: Measured) -> Mark:
     """Return the sign of a variant: its role, unless its times say otherwise."""
     verdict = result.verdict(variant.name)
+    if len(result.variants) == 1:
+        return ALONE
     if variant.role == "naive":
         return NAIVE
     if variant.role == "wrong lever":
@@ -212,7 +221,7 @@ def _notices(result: Result) -> tuple[str, ...]:
     notices = []
     if result.stopped == "interrupted":
         notices.append(f"Partial: stopped after {_rounds(result.rounds)}.")
-    if 0 < result.rounds < stats.FEWEST:
+    if 0 < result.rounds < stats.FEWEST and len(result.variants) > 1:
         notices.append(
             f"No intervals after {_rounds(result.rounds)}: an exact {stats.CONFIDENCE:.0%}"
             f" interval needs {stats.FEWEST} rounds."
@@ -280,16 +289,32 @@ def _timed(result: Result, variant: Measured, medians: list[float], time: str, c
         tail=stats.quantile(medians, SLOWEST_TENTH),
         time=time,
         cpu=cpu,
-        speed_up=figures.ratio(verdict.typical) if verdict else f"1{figures.TIMES}",
+        speed_up=_speed_up(result, verdict),
         interval=figures.ends(verdict.typical) if verdict else "",
         word=clean(verdict.word) if verdict else "",
     )
 
 
+def _speed_up(result: Result, verdict: Verdict | None) -> str:
+    if verdict is not None:
+        return figures.ratio(verdict.typical)
+    return f"1{figures.TIMES}" if len(result.variants) > 1 else ""
+
+
+def _counters_shown(result: Result) -> dict[str, str]:
+    """Return the counters of the report: of a user's own code those that counted anything."""
+    if result.cause:
+        return result.counters
+    counted = {n for variant in result.variants for n, work in variant.work.items() if work.value}
+    some = {name: words for name, words in result.counters.items() if name in counted}
+    return some or result.counters
+
+
 def _work(result: Result) -> Counts:
     return Counts(
         counters=tuple(
-            Counter(clean(words), name == result.cause) for name, words in result.counters.items()
+            Counter(clean(words), name == result.cause)
+            for name, words in _counters_shown(result).items()
         ),
         rows=tuple(_counted(result, variant) for variant in result.variants),
     )
@@ -302,7 +327,7 @@ def _counted(result: Result, variant: Measured) -> Counted:
         label=clean(variant.label),
         counts=tuple(
             _count(variant.work.get(name), None if variant is naive else naive.work.get(name))
-            for name in result.counters
+            for name in _counters_shown(result)
         ),
         divided=_divided(result, variant) if variant.role == "fixed" else "",
     )
@@ -472,7 +497,10 @@ def _share(result: Result, fix: Measured, verdict: Verdict) -> str:
 
 
 def _checks(result: Result) -> tuple[Line, ...]:
-    answers = f"All variants returned the same {clean(result.answer)}."
+    whose = "All variants" if len(result.variants) > 1 else "All calls"
+    answers = f"{whose} returned the same {clean(result.answer)}."
+    if result.answer == NOTHING:
+        answers = "There was no answer to compare."
     lines = [_check("answers", answers, well=True), _witnesses(result)]
     if result.rounds > 1:
         lines.append(_noise(result))
@@ -557,7 +585,8 @@ def _noise(result: Result) -> Line:
     if disturbances:
         text = f"A busy machine: {_list([vary, *disturbances])}."
     elif spread > NOISY_ROUNDS:
-        advice = ": read the intervals, not the ratios" if result.rounds >= stats.FEWEST else ""
+        bounded = result.verdicts and result.rounds >= stats.FEWEST
+        advice = ": read the intervals, not the ratios" if bounded else ""
         text = f"R{vary[1:]}{advice}."
     else:
         text = f"A calm machine: {vary}."
@@ -589,11 +618,16 @@ def _ending(result: Result) -> str:
     if result.stopped != "budget" or widest == float("inf"):
         return ""
     budget = show(result.budget, Unit.SECONDS)
+    if not result.verdicts:
+        return f"The budget of {budget} ended the run."
     known = f"ratios known to {figures.margin(widest)} or better"
     return f"The budget of {budget} ended the run with {known}."
 
 
 def _steps(result: Result) -> tuple[Step, ...]:
+    if not result.cause:
+        # A user's own code has no recipe, and no command but its scenario's.
+        return ()
     probe = shlex.quote(clean(result.probe))
     steps = [Step(f"perfkit explain {probe}", "the story, the code")]
     component = result.component

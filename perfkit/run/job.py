@@ -5,12 +5,12 @@ Named tuples, not dataclasses: each worker defines them anew, and these are quic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from perfkit.model import Tally
+    from perfkit.model import Probe, Tally
 
 
 class Action(StrEnum):
@@ -22,10 +22,14 @@ class Action(StrEnum):
 
 
 class Job(NamedTuple):
-    """One order: which probe, with which parameters, where, and what to do."""
+    """One order: which probe, with which parameters, where, and what to do.
 
-    probe: str
-    params: object
+    The probe is a reference, or what builds it where no module holds it.
+    """
+
+    probe: str | Callable[[], Probe[Any, Any]]
+    params: Any
+    """On the way to the worker they are pickled by themselves."""
     address: object
     action: Action
     variant: str = ""
@@ -62,11 +66,16 @@ class Values(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """What went wrong in the worker, in the words of the exception."""
+    """What went wrong in the worker, in the words of the exception.
+
+    `why` and `fix` are those of an error of perfkit's own.
+    """
 
     kind: str
     message: str
     traceback: str
+    why: str = ""
+    fix: str = ""
 
 
 Report = Done | Counted | Values | Failed

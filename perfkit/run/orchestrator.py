@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -23,17 +23,20 @@ from perfkit import reference, stats
 from perfkit.errors import AnswersDiffer, CannotRun, NotThere, VariantFailed
 from perfkit.model import Plan, Probe, Service, Variant
 from perfkit.parameters import describe
-from perfkit.result import Given, Interval, Measured, Noise, Result, Sample, Work
+from perfkit.result import NOTHING, Given, Interval, Measured, Noise, Result, Sample, Work
 from perfkit.run import machine
 from perfkit.run.job import Action, Counted, Failed, Job, Report, Values
 from perfkit.run.process import Worker
 
-VALUES, MOST_VALUES = 4, 8
-"""Timed values a worker; more only where they are short."""
+VALUES = 4
+"""Timed values a worker."""
 SHORTEST, LONGEST = 0.01, 0.05
 """Seconds a value of a variant that is looped: as long as the slowest variant's, within these."""
-HURRIED = 0.003
-"""The same for gates: only short values slip through between the slices of a busy machine."""
+HURRIED, MOST_VALUES, STRETCH = 0.003, 40, 0.1
+"""For gates: only short values slip through between the slices of a busy machine, and the more of
+them the likelier. So many at most, and no more than fill such a stretch of seconds."""
+ALIKE = 10.0
+"""Two sides of a variant that differ by more are not called equally often."""
 CHANGE, BASE = "change", "base"
 
 
@@ -72,12 +75,14 @@ Progress = Loading | Counting | Timing
 class Side:
     """One state of the code that is measured: where its workers live, and what they import.
 
-    Without a folder, where and what this process does.
+    Without a folder, where and what this process does. `environment` is for programs that the
+    code starts.
     """
 
     name: str = CHANGE
     folder: Path | None = None
     path: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 Rounds = Mapping[str, tuple[Measured, ...]]
@@ -161,7 +166,7 @@ def run_sides(
 
 def _check(probe: Probe[Any, Any]) -> None:
     roles = [str(variant.role) for variant in probe.variants]
-    if roles.count("naive") != 1 or "fixed" not in roles:
+    if roles.count("naive") != 1 or ("fixed" not in roles and probe.source is None):
         raise CannotRun(
             f"the probe '{probe.name}' is not complete",
             why=f"it needs exactly one naive variant and a fixed one; it has: {', '.join(roles)}",
@@ -172,7 +177,7 @@ def _check(probe: Probe[Any, Any]) -> None:
 @contextmanager
 def _gathered(plan: Plan, service: Service, side: Side) -> Iterator[_Crew]:
     """Gather a side's workers: a fresh process a job, or one for all in a session."""
-    fresh = partial(Worker, side.folder, side.path)
+    fresh = partial(Worker, side.folder, side.path, side.environment)
     if not plan.probe.session:
         yield _Crew(plan, service, side, fresh)
         return
@@ -217,11 +222,15 @@ class _Crew:
         if self.side.name != CHANGE:
             whose = f"{whose} at the {self.side.name}"
         if report.kind == NotThere.__name__:
-            raise NotThere(f"{whose} of {plan.probe.name} is not there", why=report.message)
+            raise NotThere(
+                f"{whose} of {plan.probe.name} is not there", why=report.message, fix=report.fix
+            )
+        if report.fix:
+            raise VariantFailed(f"{whose}: {report.message}", why=report.why, fix=report.fix)
         raise VariantFailed(
             f"{whose} of {plan.probe.name} raised {report.kind}",
             why=f"{report.message}\n{_place(report.traceback)}".strip(),
-            fix=f"perfkit explain {plan.probe.name} --code",
+            fix="" if plan.probe.source else f"perfkit explain {plan.probe.name} --code",
         )
 
 
@@ -321,6 +330,13 @@ def _hold(
     """Raise AnswersDiffer, saying where but not what: answers may hold a user's data."""
     if answer == expected.answer:
         return
+    if (side.name, variant.name) == expected.key:
+        raise AnswersDiffer(
+            f"'{variant.name}' of {probe.name} does not return the same answer twice",
+            why=_difference(expected.answer, answer),
+            fix="leave out what changes, such as times and random numbers"
+            + (', or set answer = "ignore"' if probe.source else ""),
+        )
     whose, than = f"'{variant.name}'", f"'{expected.variant.name}'"
     if side != expected.side:
         whose, than = f"{whose} at the {side.name}", f"{than} at the {expected.side.name}"
@@ -346,7 +362,7 @@ def _difference(expected: object, answer: object) -> str:
     return f"two values of type {type(answer).__name__} that are not equal"
 
 
-def _loops(bases: list[_Basis], *, hurried: bool) -> tuple[dict[str, int], int]:
+def _loops(bases: list[_Basis], *, hurried: bool) -> tuple[dict[tuple[str, str], int], int]:
     """Return the calls a value for each variant, and the values a worker.
 
     All values last about equally long: a short value slips between two time slices of a busy
@@ -354,13 +370,14 @@ def _loops(bases: list[_Basis], *, hurried: bool) -> tuple[dict[str, int], int]:
     """
     shortest = HURRIED if hurried else SHORTEST
     target = min(max(shortest, *(basis.seconds for basis in bases)), LONGEST)
-    seconds: dict[str, float] = {}
+    seconds: dict[tuple[str, str], float] = {}
     for basis in bases:
-        # The sides of one variant are called equally often.
-        name = basis.variant.name
-        seconds[name] = min(basis.seconds, seconds.get(name, basis.seconds))
-    values = min(MOST_VALUES, max(VALUES, round(VALUES * SHORTEST / target)))
-    return {name: max(1, round(target / each)) for name, each in seconds.items()}, values
+        # The sides of one variant are called equally often, unless one would take for ever.
+        fastest = min(one.seconds for one in bases if one.variant.name == basis.variant.name)
+        alike = basis.seconds <= ALIKE * fastest
+        seconds[basis.key] = fastest if alike else basis.seconds
+    values = min(MOST_VALUES, max(VALUES, round(STRETCH / target))) if hurried else VALUES
+    return {key: max(1, round(target / each)) for key, each in seconds.items()}, values
 
 
 def _time(
@@ -389,6 +406,8 @@ def _time(
     if plan.rounds == 0 or not timed:
         return measured(), "counted"
     loops, values = _loops(timed, hurried=course.hurried)
+    # Fewer rounds would leave no interval to report, or nothing that a gate could decide by.
+    fewest = stats.FEWEST if course.settled is None else stats.LOOKS[0]
     begun = time.perf_counter()
     number = 0
     try:
@@ -398,18 +417,19 @@ def _time(
             speed_ups = stats.speed_ups(variants)
             elapsed = time.perf_counter() - begun
             precise = partial(_settled, course, rounds, speed_ups)
-            stopped = _stop(plan, number, elapsed, precise)
-            tell(Timing(number, elapsed, _remaining(plan, number, elapsed), variants, speed_ups))
+            stopped = _stop(plan, fewest, number, elapsed, precise)
+            remaining = _remaining(plan, fewest, number, elapsed)
+            tell(Timing(number, elapsed, remaining, variants, speed_ups))
             if stopped:
                 return rounds, stopped
             for position, basis in enumerate(draw.sample(timed, len(timed))):
                 name = basis.variant.name
                 crew = crews[basis.side.name]
-                report = crew.ask(Action.MEASURE, name, loops[name], values)
+                report = crew.ask(Action.MEASURE, name, loops[basis.key], values)
                 if not isinstance(report, Values):
                     raise AssertionError(report)
                 _hold(bases[0], report.answer, basis.side, basis.variant, plan.probe)
-                samples[basis.key].append(_sample(report, number, position, loops[name]))
+                samples[basis.key].append(_sample(report, number, position, loops[basis.key]))
             number += 1
     except KeyboardInterrupt:
         if not number:
@@ -423,7 +443,7 @@ def _settled(course: Course, rounds: Rounds, speed_ups: Mapping[str, Interval]) 
     return stats.precise(speed_ups.values())
 
 
-def _stop(plan: Plan, number: int, elapsed: float, settled: Callable[[], bool]) -> str:
+def _stop(plan: Plan, fewest: int, number: int, elapsed: float, settled: Callable[[], bool]) -> str:
     """Return why to stop after `number` rounds, or nothing to go on."""
     if plan.rounds is not None:
         return "rounds" if number >= plan.rounds else ""
@@ -431,20 +451,19 @@ def _stop(plan: Plan, number: int, elapsed: float, settled: Callable[[], bool]) 
         return "precise"
     if number >= stats.LOOKS[-1]:
         return "rounds"
-    # Fewer rounds would leave no interval at all, so the budget cannot end the run before.
-    if number >= stats.FEWEST and elapsed * (number + 1) / number > plan.budget:
+    if number >= fewest and elapsed * (number + 1) / number > plan.budget:
         return "budget"
     return ""
 
 
-def _remaining(plan: Plan, number: int, elapsed: float) -> float:
+def _remaining(plan: Plan, fewest: int, number: int, elapsed: float) -> float:
     if not number:
         return plan.budget
     each = elapsed / number
     if plan.rounds is not None:
         return each * (plan.rounds - number)
-    fewest = max(0, stats.FEWEST - number) * each
-    return max(fewest, min(each * (stats.LOOKS[-1] - number), plan.budget - elapsed))
+    least = max(0, fewest - number) * each
+    return max(least, min(each * (stats.LOOKS[-1] - number), plan.budget - elapsed))
 
 
 def _sample(values: Values, number: int, position: int, loops: int) -> Sample:
@@ -475,6 +494,8 @@ def _measured(basis: _Basis, samples: list[Sample]) -> Measured:
 
 
 def _given(params: object) -> dict[str, Given]:
+    if isinstance(params, Mapping):
+        return {name: Given(value) for name, value in params.items()}
     return {
         parameter.name: Given(getattr(params, parameter.name), parameter.unit)
         for parameter in describe(type(params))
@@ -487,9 +508,8 @@ def _summary(answer: object) -> str:
         return "row" if len(answer) == 1 else f"{len(answer):,} rows"
     if isinstance(answer, tuple):
         return "row"
-    return {bool: "truth value", int: "number", float: "number", str: "text"}.get(
-        type(answer), type(answer).__name__
-    )
+    known = {bool: "truth value", int: "number", float: "number", str: "text", type(None): NOTHING}
+    return known.get(type(answer), type(answer).__name__)
 
 
 def _noise(

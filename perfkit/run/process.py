@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -21,6 +21,8 @@ from perfkit.run.job import Job, Report
 
 GRACE = 5.0
 """Seconds that a worker gets to leave by itself."""
+LINES = 8
+"""Of what a worker that died has printed, so many lines are shown."""
 GLANCE = 0.5
 """Seconds between looks at whether a silent worker still lives."""
 
@@ -28,11 +30,17 @@ GLANCE = 0.5
 class Worker:
     """A fresh Python process, in a session of its own so that Ctrl-C reaches only us.
 
-    It works in `folder` and imports from `path`; without them, where and what we do.
+    It works in `folder` and imports from `path`; without them, where and what we do. What it
+    starts finds `environment` beside our own.
     """
 
-    def __init__(self, folder: Path | None = None, path: Sequence[str] = ()) -> None:
-        self._path = list(path)
+    def __init__(
+        self,
+        folder: Path | None = None,
+        path: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._hello = (list(path), dict(environment or {}))
         # A file and not a pipe: nobody reads while the worker works.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         self._process = subprocess.Popen(
@@ -102,9 +110,12 @@ class Worker:
             raise AssertionError
         try:
             if not self._started:
-                process.stdin.write(pickle.dumps(self._path or sys.path))
+                path, environment = self._hello
+                process.stdin.write(pickle.dumps((path or sys.path, environment)))
                 self._started = True
-            process.stdin.write(pickle.dumps(job))
+            # By themselves: only once the probe is imported can it be said what is not there.
+            sealed = job._replace(params=pickle.dumps(job.params))
+            process.stdin.write(pickle.dumps(sealed))
             process.stdin.flush()
             self._await(process.stdout)
             report: Report = pickle.load(process.stdout)  # noqa: S301 (our own worker wrote it)
@@ -134,12 +145,21 @@ class Worker:
         code = self._end(GRACE)
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         self._printed.seek(0)
-        last = self._printed.read().decode(errors="replace").strip().splitlines()[-8:]
+        printed = self._printed.read().decode(errors="replace").strip().splitlines()
+        last = printed[-LINES:]
         whose = f"'{job.variant}'" if job.variant else "the setup"
+        for place, line in enumerate(printed):
+            # What Python's faulthandler says when it ends a process.
+            if line.startswith("Timeout ("):
+                return VariantFailed(
+                    f"{whose} did not come back in time, and was ended",
+                    why="\n".join(printed[place : place + LINES]),
+                    fix='find what it waits for, or give it more time: timeout = "5m"',
+                )
         return VariantFailed(
             f"the worker process of {whose} ended {how}",
             why="\n".join(last) or "it printed nothing",
             fix=f"look at it alone: perfkit explain {job.probe.rpartition('.')[2]} --code"
-            if not job.variant
+            if not job.variant and isinstance(job.probe, str)
             else "the function crashed its own process: look for native code and memory limits",
         )

@@ -35,7 +35,9 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     # The parent's import path comes first: the job names modules found there.
-    sys.path[:] = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
+    sys.path[:], environment = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
+    # Only now: what it says of import paths is for the programs that the code starts.
+    os.environ.update(environment)
     while True:
         try:
             job = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
@@ -86,22 +88,23 @@ def perform(job: Job) -> Report:
     gc.disable()
     try:
         probe = resolve(job.probe)
+        params = pickle.loads(job.params)  # noqa: S301 (our own parent wrote it)
         with probe.backend.connect(job.address) as backend:
             gc.enable()
             if job.action is Action.SETUP:
                 if probe.load is not None:
-                    probe.load(backend, job.params)
+                    probe.load(backend, params)
                 return Done()
             variant = probe.variant(job.variant)
             if variant.prepare is not None:
-                variant.prepare(backend, job.params)
+                variant.prepare(backend, params)
 
             # No function of ours around it: a witness may count calls.
-            call = partial(variant.run, backend, job.params)
+            call = partial(variant.run, backend, params)
 
             def restore() -> None:
                 if probe.restore is not None:
-                    probe.restore(backend, job.params)
+                    probe.restore(backend, params)
 
             if job.action is Action.COUNT:
                 counted = count(call, restore, backend, probe.answer)
@@ -123,7 +126,10 @@ def failure(error: Exception, before: str = "") -> Failed:
     """Describe an exception for the orchestrator."""
     import traceback
 
-    return Failed(type(error).__name__, before + str(error).strip(), traceback.format_exc())
+    from perfkit.errors import PerfkitError
+
+    said = Failed(type(error).__name__, before + str(error).strip(), traceback.format_exc())
+    return said._replace(why=error.why, fix=error.fix) if isinstance(error, PerfkitError) else said
 
 
 def count(
@@ -142,6 +148,12 @@ def count(
     restore()
     with backend.counting() as work:
         answer = call()
+    # What would disturb that count needs calls of its own.
+    for counting in backend.passes() if hasattr(backend, "passes") else ():
+        restore()
+        with counting() as more:
+            call()
+        work |= more
     fastest, spent = float("inf"), 0.0
     while spent < CALIBRATION:
         restore()
@@ -232,10 +244,16 @@ def run_queue() -> float:
 
 
 def peak_rss() -> int:
-    """Return the peak resident memory of this process in bytes.
+    """Return the peak resident memory of this process, or of a larger child that has ended.
 
-    Not ru_maxrss where there is /proc: Linux carries the parent's figure across fork and exec.
+    In bytes. For the process itself not ru_maxrss where there is /proc: Linux carries the parent's
+    figure across fork and exec. A child smaller than this process therefore shows as that large.
     """
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(_own_peak(), child if sys.platform == "darwin" else child * 1024)
+
+
+def _own_peak() -> int:
     try:
         with open("/proc/self/status", "rb") as file:  # noqa: PTH123 (no pathlib here)
             for line in file:

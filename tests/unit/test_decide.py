@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from perfkit import decide, stats
 from perfkit.checks import Check, parse
 from perfkit.decide import Sides, judge, judge_all
-from perfkit.outcome import Judged, Word
+from perfkit.outcome import Judged
 from perfkit.result import Interval, Measured, Sample, Work
+from perfkit.verdict import Word
 
 FAIL, PASS, UNCLEAR = Word.FAIL, Word.PASS, Word.INCONCLUSIVE
 Times = Sequence[float]

@@ -1,23 +1,34 @@
 """The generated reference: all that the code has, and nothing that it no longer has."""
 
 import inspect
+import os
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import typer.main
+from projects import Project as Checkout
 
 import perfkit
-from perfkit import registry, stats
-from perfkit.cli.app import make_app
+from perfkit import checks, decide, outcome, registry, result, scenario, stats, work, workload
+from perfkit.cli import files
+from perfkit.cli.app import COMMANDS, make_app
 from perfkit.errors import Exit
+from perfkit.gate import fitness
 from perfkit.parameters import describe
-from perfkit.result import SCHEMA, Result
+from perfkit.run import machine, orchestrator
+from perfkit.scenario import Scenario
+from perfkit.settings import BUDGET, Project, Settings
+from perfkit.units import SPELLINGS
+from perfkit.verdict import EXITS, Policy, Word
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -100,22 +111,142 @@ def test_no_terminal_markup_is_left(folder: Path) -> None:
     assert re.findall(r"\[/?(?:dim|bold)?\](?!\()", text(folder / "command-line.md")) == []
 
 
-def test_every_field_of_a_result_is_described(folder: Path) -> None:
-    page = text(folder / "result-file.md")
-    definitions = msgspec.json.schema(Result)["$defs"]
+@pytest.mark.parametrize(
+    ("page", "schema", "kind", "name"),
+    [
+        ("result-file.md", "result-schema.json", result.Result, result.SCHEMA),
+        ("gate-file.md", "gate-schema.json", outcome.Gate, outcome.SCHEMA),
+    ],
+)
+def test_every_field_of_a_file_is_described(
+    folder: Path, page: str, schema: str, kind: type[msgspec.Struct], name: str
+) -> None:
+    described = text(folder / page)
+    definitions = msgspec.json.schema(kind)["$defs"]
+    structs = {one for one, found in definitions.items() if "properties" in found}
+    # A gate holds results, which have a page of their own.
+    elsewhere = set(msgspec.json.schema(result.Result)["$defs"]) - {kind.__name__}
+    own = structs if kind is result.Result else structs - elsewhere
 
-    assert SCHEMA in page
-    for name, definition in definitions.items():
-        _, heading, rest = page.partition(f"## {name}\n")
-        described = rest.partition("\n## ")[0]
-        if "properties" in definition:
-            assert heading, name
-            assert re.findall(r"^\| `(\w+)` \|", described, re.MULTILINE) == list(
-                definition["properties"]
-            )
-    assert msgspec.json.decode((folder / "result-schema.json").read_bytes())["$defs"].keys() == (
+    assert name in described
+    assert kind.__name__ in own
+    for struct in own:
+        _, heading, rest = described.partition(f"## {struct}\n")
+        assert heading, struct
+        assert re.findall(r"^\| `(\w+)` \|", rest.partition("\n## ")[0], re.MULTILINE) == list(
+            definitions[struct]["properties"]
+        )
+    assert msgspec.json.decode((folder / schema).read_bytes())["$defs"].keys() == (
         definitions.keys()
     )
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """Return the rows of all tables that begin with a name."""
+    lines = re.findall(r"^\| (`.*) \|$", page, re.MULTILINE)
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+    return {first.strip("`"): [first, *rest] for first, *rest in cells}
+
+
+def test_every_key_of_a_scenario_is_described(folder: Path) -> None:
+    described = rows(text(folder / "scenario-file.md"))
+
+    assert list(described) == list(Scenario.__struct_fields__)
+    for name, (_, meaning, default) in described.items():
+        assert meaning.endswith("."), name
+        assert (default == "needed") == (name in {"title", "story"})
+    assert f"{workload.TIMEOUT:g}s" in described["timeout"][2]
+    assert f"`{workload.ALONE}`" in text(folder / "scenario-file.md")
+
+
+def test_every_setting_is_described_with_the_places_where_it_can_be_set(folder: Path) -> None:
+    described = rows(text(folder / "settings.md"))
+    _, gate = next(
+        (name, command)
+        for name, command in every_command(typer.main.get_command(make_app()), "perfkit")
+        if name == "perfkit gate"
+    )
+    options = {option for parameter in gate.params for option in parameter.opts}
+
+    assert list(described) == list(Project.__struct_fields__)
+    for name, (_, meaning, table, option, _) in described.items():
+        assert meaning.endswith("."), name
+        assert bool(table) == bool(option) == (name in Settings.__struct_fields__)
+        assert not option or option.strip("`") in options
+    assert described["budget"][4] == f"`{BUDGET:g}s`"
+    assert all(f"`{policy}`" in text(folder / "settings.md") for policy in Policy)
+
+
+def test_every_verdict_is_described_with_its_exit_code_the_worst_first(folder: Path) -> None:
+    described = rows(text(folder / "verdicts.md"))
+
+    assert described.keys() == set(Word)
+    first, *_, last = described
+    assert (first, last) == (Word.FAIL, Word.PASS)
+    for word, (_, _, code, meaning, _, setting) in described.items():
+        assert (code, meaning) == (str(int(EXITS[Word(word)])), EXITS[Word(word)].meaning)
+        assert bool(setting) == (word in {Word.INCONCLUSIVE, Word.UNFIT})
+        assert setting.strip("`") in {"", *Settings.__struct_fields__}
+
+
+def test_guide_says_what_to_do_about_every_verdict() -> None:
+    described = rows(text(DOCS / "howto" / "gate.md"))
+
+    for word in Word:
+        _, code, says, advice = described[word]
+        assert code == str(int(EXITS[word]))
+        assert says.endswith(".")
+        assert advice
+
+
+def test_every_part_of_the_check_grammar_is_described(folder: Path) -> None:
+    page = text(folder / "checks.md")
+    described = rows(page)
+    units = {unit for each in SPELLINGS.values() for unit in each if unit} | {"x", "%"}
+
+    for name in (
+        *checks.CLOCKS,
+        checks.PEAK_RSS,
+        *checks.STATISTICS,
+        *checks.ROLES,
+        *workload.FUNCTIONS,
+        *workload.COMMANDS,
+    ):
+        assert len(described[name]) > 1, name
+        assert described[name][1], name
+    for form in ("fixed", "fixed/naive", f"fixed@{checks.BASE}"):
+        assert re.search(rf"^\| `{form}` \| ({'|'.join(checks.Kind)}) \|", page, re.MULTILINE)
+    for sign in checks.COMPARISONS:
+        assert f"`{sign}`" in page
+    assert {unit for unit in units if f"`{unit}`" not in page} == set()
+    assert described["statements"][1:] == ["none, `k`, `M`", "`x`", "`%`, `x`"]
+
+
+def test_every_format_is_described_with_the_package_that_it_takes(folder: Path) -> None:
+    gates, _, results = text(folder / "formats.md").partition("## Of `perfkit probe`")
+
+    assert list(rows(gates)) == list(files.GATE_FORMATS)
+    assert list(rows(results)) == list(files.RESULT_FORMATS)
+    for ending, (_, says, package) in rows(gates).items():
+        assert says.endswith("."), ending
+        assert package == files.PACKAGES.get(ending, "")
+
+
+def test_pytest_page_has_every_option_and_counter(folder: Path) -> None:
+    page = text(folder / "pytest.md")
+    source = inspect.getsource(__import__("perfkit.pytest_plugin").pytest_plugin)
+
+    options = re.findall(r'"(--perfkit-[\w-]+)"', source)
+    assert options
+    assert all(f"`{option} " in page for option in options)
+    assert {*work.SQL, *work.CALLS, *work.MEMORY} <= rows(page).keys()
+    assert "perfkit_work" in page
+
+
+def test_every_command_of_the_gate_is_in_the_readme() -> None:
+    readme = text(ROOT / "README.md")
+
+    assert [name for name in COMMANDS if f"`perfkit {name}" not in readme] == []
 
 
 def test_every_public_name_is_described(folder: Path) -> None:
@@ -150,6 +281,99 @@ def test_explanation_states_the_constants_of_the_code() -> None:
     assert f"is below {stats.PRECISE:.0%}".replace("%", " %") in page
     draws = inspect.signature(stats.floor_ratio).parameters["draws"].default
     assert f"{draws} bootstrap draws" in page
+
+
+def test_explanation_of_the_gate_states_the_constants_of_the_code() -> None:
+    page = " ".join(text(DOCS / "explanation" / "gate.md").split())
+    *most, last = stats.LOOKS
+    look = decide.ERROR / len(stats.LOOKS)
+
+    assert f"after {', '.join(map(str, most))} and {last} rounds" in page
+    assert f"error of a run is {decide.ERROR:.0%}".replace("%", " %") in page
+    assert f"confidence of {1 - look:.0%}".replace("%", " %") in page
+    assert f"{look:.0%} divided by `m`".replace("%", " %") in page
+    assert f"at least {decide.COMPUTES:.0%} of its wall time".replace("%", " %") in page
+    assert f"no more than {decide.PARALLEL} of them" in page
+    assert f"up to about {orchestrator.HURRIED * 1000:g} ms" in page
+    assert "nine times in ten" in page
+    assert decide.POWER == 0.9
+    assert f"more than {fitness.CROWDED:g} times its fastest" in page
+    assert machine.BURN_IN == 7
+    assert "timed seven times" in page
+    assert f"at most {fitness.STOLEN:.0%} of the processors".replace("%", " %") in page
+    assert f"at most {fitness.THROTTLED:.0%} of the time".replace("%", " %") in page
+
+
+GUIDE = text(DOCS / "howto" / "gate.md")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Write the project of the guide, as the guide shows it, and commit it."""
+    blocks = re.findall(
+        r"```\{code-block\} (?:python|toml)\n:caption: (\S+)\n\n(.*?)```", GUIDE, re.DOTALL
+    )
+    assert len(blocks) > 5
+    for name, content in blocks:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    Checkout(tmp_path).commit()
+    return tmp_path
+
+
+def ran(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the guide, with the project as if it were installed."""
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_project_of_the_guide_passes_its_exact_checks_against_its_base(shop: Path) -> None:
+    ended = ran(shop, "perfkit", "gate", "--counted", "--base", "main", "orders-*")
+
+    assert ended.returncode == Exit.FINE, ended.stdout + ended.stderr
+    assert "statements 1 against 1" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "verdict: pass"
+
+
+def test_planted_fault_of_the_guide_is_caught_by_the_gate_and_in_pytest(shop: Path) -> None:
+    module = shop / "src" / "shop" / "bench.py"
+    module.write_text(
+        module.read_text().replace("pages.orders_page(", "pages.orders_page_one_by_one(")
+    )
+
+    gated = ran(shop, "perfkit", "gate", "--counted", "orders-page")
+    tested = ran(shop, "pytest", "-p", "no:cacheprovider", "tests")
+
+    assert gated.returncode == Exit.FOUND, gated.stdout + gated.stderr
+    assert "run: statements == 1  statements 201" in gated.stdout
+    assert "run: statements == 1  statements 201" in GUIDE
+    assert tested.returncode == 1
+    said = [line for line in tested.stdout.splitlines() if line.startswith(("E  ", ">  "))]
+    assert len(said) > 3
+    assert "\n".join(said) in GUIDE
+
+
+def test_every_check_of_the_guide_can_be_read_and_its_settings_match(shop: Path) -> None:
+    found = scenario.inside(shop / "scenarios")
+    (pattern,) = re.findall(r'gate\.checks\."(.+)"\]', GUIDE)
+
+    assert len(found) == 3
+    for name, file in found.items():
+        assert scenario.load(file).expected(name)
+    assert any(fnmatchcase(name, pattern) for name in found)
+
+
+def test_scenario_of_the_readme_can_be_read() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", text(ROOT / "README.md"), re.DOTALL)
+
+    assert len(scenario.decode(block, "README.md").expected("README.md")) == 3
 
 
 def test_python_of_the_result_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,17 +15,8 @@ from hypothesis import strategies as st
 
 from perfkit import result
 from perfkit.errors import Exit, UnreadableFile
-from perfkit.outcome import (
-    EXITS,
-    Gate,
-    Gated,
-    Judged,
-    Policy,
-    Word,
-    decode,
-    encode,
-    worst,
-)
+from perfkit.outcome import Gate, Gated, Judged, decode, encode
+from perfkit.verdict import EXITS, Policy, Word, worst
 
 SAMPLE = result.load(Path(__file__).parents[1] / "golden" / "db-fetch.json")
 WORST_FIRST = [

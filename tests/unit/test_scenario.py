@@ -1,5 +1,6 @@
 """Scenario files: what is shipped loads, what is wrong is refused when it is read."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,16 @@ def test_a_role_stands_for_the_variants_that_have_it() -> None:
     assert expected('"wrong@base" = ["time < 5%"]') == [
         f"{lever}@base: time < 5%" for lever in levers
     ]
+
+
+def test_the_fix_is_the_first_that_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = registry.probe("db-fetch")
+    fixes = [one for one in original.variants if one.role == "fixed"]
+    halves = [dataclasses.replace(one, partial=one is not fixes[1]) for one in fixes]
+    partial = dataclasses.replace(original, variants=[original.variants[0], *halves])
+    monkeypatch.setattr(registry, "probe", lambda _: partial)
+
+    assert expected('fixed = ["rows == 200"]') == [f"{fixes[1].name}: rows == 200"]
 
 
 def test_a_variant_may_be_named() -> None:

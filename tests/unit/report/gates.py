@@ -13,8 +13,9 @@ from unit.report.samples import (
 
 from perfkit import checks, decide
 from perfkit.decide import Sides
-from perfkit.outcome import Gate, Gated, Judged, Policy, Word, worst
+from perfkit.outcome import Gate, Gated, Judged
 from perfkit.result import Result
+from perfkit.verdict import Policy, Word, worst
 
 STARTED = "2026-11-23T07:24:47+00:00"
 HOSTILE = (

@@ -19,10 +19,11 @@ from unit.report import gates
 from unit.report.samples import keep_rounds, sample, variant
 
 from perfkit.errors import CannotRun
-from perfkit.outcome import SCHEMA, Gate, Word, decode, encode
+from perfkit.outcome import SCHEMA, Gate, decode, encode
 from perfkit.report import bencher, benchmark_action, gate_words, junit, openmetrics, pyperf_file
 from perfkit.report.words import clean
 from perfkit.result import Measured
+from perfkit.verdict import Word
 
 EVERY = pytest.mark.parametrize("text", gates.HOSTILE)
 TIMED = {

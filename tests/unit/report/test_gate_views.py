@@ -19,9 +19,10 @@ from unit.report.samples import GOLDEN
 from unit.report.test_views import draw, hold_to, tags
 
 from perfkit.cli.console import PLAIN
-from perfkit.outcome import SCHEMA, Gate, Judged, Policy, Word
+from perfkit.outcome import SCHEMA, Gate, Judged
 from perfkit.report import annotations, gate_markdown, gate_terminal, gate_words
 from perfkit.report.words import clean
+from perfkit.verdict import Policy, Word
 
 WIDTHS = (62, 80, 120)
 EVERY = pytest.mark.parametrize("text", gates.HOSTILE)

@@ -29,7 +29,7 @@ from perfkit.outcome import Gated
 from perfkit.parameters import Parameter, describe
 from perfkit.report.annotations import WARNINGS
 from perfkit.report.gate_words import MARKS
-from perfkit.units import SPELLINGS, show
+from perfkit.units import SPELLINGS, Unit, show
 from perfkit.verdict import EXITS, Policy, Word, worst
 
 if TYPE_CHECKING:
@@ -309,6 +309,11 @@ def _turns(word: Word) -> str:
     return ", ".join(f"`{name}`" for name in policies if turned[name] is Word.PASS)
 
 
+_BYTES = [
+    name
+    for name in (*workload.FUNCTIONS, *workload.MEMORY, *workload.COMMANDS)
+    if checks.unit(name) is Unit.BYTES
+]
 TARGETS = {
     Kind.ABSOLUTE: ("fixed", "a figure of one variant"),
     Kind.RATIO: ("fixed/naive", "the first divided by the second, in the same run"),
@@ -332,10 +337,14 @@ def check_grammar() -> str:
     clocks = [[f"`{name}`", CLOCKS[name]] for name in checks.CLOCKS]
     clocks.append([f"`{checks.PEAK_RSS}`", "the most memory that the process held"])
     counters = [[f"`{name}`", words, "functions"] for name, words in workload.FUNCTIONS.items()]
+    counters += [
+        [f"`{name}`", words, "functions, with `memory = true`"]
+        for name, words in workload.MEMORY.items()
+    ]
     counters += [[f"`{name}`", words, "commands"] for name, words in workload.COMMANDS.items()]
     units = [
         [f"`{metric}`", *(_units(kind, metric) for kind in Kind)]
-        for metric in (*checks.CLOCKS, checks.PEAK_RSS, "bytes_in", "statements")
+        for metric in (*checks.CLOCKS, checks.PEAK_RSS, *_BYTES, "statements")
     ]
     statistics = [[f"`{name}`", text] for name, text in checks.STATISTICS.items()]
     return f"""# Checks
@@ -380,8 +389,8 @@ connections and statements only, to SQLite.
 
 {_table(["Metric", *(str(kind) for kind in Kind)], units)}
 
-A change of `5%` is a factor of `1.05x`: `time < 5%` allows less than five per cent more. Other
-counters have the units of `statements`; `bytes_out` has those of `bytes_in`.
+A change of `5%` is a factor of `1.05x`: `time < 5%` allows less than five per cent more. All other
+counters of pieces have the units of `statements`.
 """
 
 
@@ -427,7 +436,7 @@ Either `probe` or `run` is needed too. [Checks](checks.md) says what may stand u
 The first variant of `run` has the role `naive`. One whose name is `wrong`, or begins with `wrong-`,
 is a wrong lever; all others are fixes. Without names there is one variant, and it is called
 `{workload.ALONE}`. Functions are looked for in the current folder and its `src` first; commands
-start in the current folder, without a shell.
+start in the current folder, without a shell. All must be functions, or all commands.
 """
 
 

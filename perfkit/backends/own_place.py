@@ -78,13 +78,10 @@ def _variables(address: Address) -> dict[str, str]:
     from psycopg import pq
     from psycopg.conninfo import make_conninfo
 
-    from perfkit.backends.postgres import environment
-
     parameters = dict(address.parameters)
     confined = f"-c search_path={address.schema}"
     parameters["options"] = f"{parameters.get('options', '')} {confined}".strip()
-    with environment(hidden=True):
-        options = pq.Conninfo.get_defaults()
+    options = pq.Conninfo.get_defaults()
     known = {one.keyword.decode(): one.envvar.decode() for one in options if one.envvar}
     named = {known[name]: value for name, value in parameters.items() if name in known}
     return named | {DSN: make_conninfo("", **parameters)}

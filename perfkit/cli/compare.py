@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perfkit.cli.options import Color, ColorOption, Force, Json, Quiet
-from perfkit.errors import Exit
+from perfkit.errors import Exit, PerfkitError
 
 
 def compare_files(
@@ -42,11 +42,16 @@ def compare_files(
     [dim]$[/] perfkit compare before.json after.json --limit 10% -o changes.md
     """
     from perfkit.cli import files
-    from perfkit.cli.gate import report, write_all
+    from perfkit.cli.gate import report, say_verdict, write_all
     from perfkit.gate.comparison import compare
     from perfkit.gate.stored import load
 
-    files.check(output, force=force, formats=files.GATE_FORMATS)
-    gate = compare(load(before), load(after), limit)
+    try:
+        files.check(output, force=force, formats=files.GATE_FORMATS)
+        gate = compare(load(before), load(after), limit)
+    except PerfkitError as error:
+        if not json:
+            say_verdict(error)
+        raise
     report(gate, json=json, quiet=quiet, color=color)
     return write_all(output, gate)

@@ -173,7 +173,7 @@ def run_gate(
         gate = _run(_chosen(names, order), order, color, quiet=quiet)
     except PerfkitError as error:
         if not json:
-            _say_verdict(error)
+            say_verdict(error)
         raise
     report(gate, json=json, quiet=quiet, color=color)
     tell_github(gate)
@@ -261,7 +261,7 @@ def report(gate: Gate, *, json: bool, quiet: bool, color: Color) -> None:
     emit(render(lambda width: draw(gate, width), color))
 
 
-def _say_verdict(error: PerfkitError) -> None:
+def say_verdict(error: PerfkitError) -> None:
     """Print the last line also where nothing was judged."""
     from perfkit.cli.console import emit
 

@@ -6,13 +6,17 @@ into the user's repository, so a read-only checkout will do and there is nothing
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from perfkit.backends.guarded import Guarded, Order
 from perfkit.errors import CannotRun, UsageError
@@ -48,7 +52,7 @@ def checked_out(
         raise UsageError(f"{name!r} is no revision", fix="--base origin/main")
     top = _top(here)
     sha = _resolve(name, here)
-    prefix = here.resolve().relative_to(top.resolve())
+    prefix = here.resolve().relative_to(top)
     if not _has(f"{sha}:./", here):
         raise CannotRun(f"{name} has no folder {prefix}", why="it came with a later revision")
     with Guarded("base") as guarded:
@@ -67,7 +71,8 @@ def checked_out(
         except CannotRun as error:
             raise _failed(error.why, name, build) from error
         _require_whole(clone, name)
-        yield Revision(name, sha, (_side(CHANGE, here, here), _side(BASE, base, here)))
+        sides = _side(CHANGE, here, top, top), _side(BASE, base, clone, top)
+        yield Revision(name, sha, sides)
 
 
 _IN_FOLDER = """
@@ -103,33 +108,59 @@ def _require_whole(clone: Path, name: str) -> None:
         )
 
 
-def _side(name: str, folder: Path, project: Path) -> Side:
-    """Return a side that imports the project from its folder, and all else as this process does.
+def _side(name: str, folder: Path, root: Path, top: Path) -> Side:
+    """Return a side that imports the repository from its root, and all else as this process does.
 
-    Folders of the project on the import path are replaced by the side's own; what is not part of
-    the revision, such as a virtual environment inside the project, stays.
+    Folders of the repository on the import path are replaced by the side's own; what is not part
+    of the revision, such as a virtual environment inside the project, stays.
     """
-    heads = [str(own) for own in (folder, folder / "src") if own.is_dir()]
-    mapped = []
-    for entry in sys.path:
-        place = Path(entry).resolve() if entry else project
-        if place.is_relative_to(project.resolve()):
-            own = folder / place.relative_to(project.resolve())
-            mapped.append(str(own) if own.exists() else entry)
-        else:
-            mapped.append(entry)
-    told = [*heads, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+
+    def own(entry: str) -> str:
+        place = Path(entry).resolve()
+        if not place.is_relative_to(top):
+            return entry
+        mine = root / place.relative_to(top)
+        return str(mine) if mine.exists() else entry
+
+    heads = [str(mine) for mine in (folder, folder / "src") if mine.is_dir()]
+    told = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return Side(
         name,
         folder,
-        path=(*heads, *(entry for entry in mapped if entry not in heads)),
-        environment={"PYTHONPATH": os.pathsep.join(told)},
+        path=tuple(dict.fromkeys([*heads, *map(own, sys.path)])),
+        environment={"PYTHONPATH": os.pathsep.join(dict.fromkeys([*heads, *map(own, told)]))},
+        root=root,
+        installed=_installed(top),
     )
+
+
+def _installed(top: Path) -> frozenset[str]:
+    """Return the packages that an installer copied from the repository."""
+    return frozenset(
+        Path(file).parts[0].removesuffix(".py")
+        for found in distributions()
+        if _comes_from(found, top)
+        for file in found.files or ()
+        if file.suffix == ".py" or len(file.parts) > 1
+    )
+
+
+def _comes_from(found: Distribution, top: Path) -> bool:
+    """Say whether a package was installed from a folder of the repository.
+
+    Source: "Recording the Direct URL Origin" in the Python packaging specifications.
+    """
+    try:
+        origin = str(json.loads(found.read_text("direct_url.json") or "{}").get("url"))
+    except (AttributeError, ValueError):
+        return False
+    place = url2pathname(urlsplit(origin).path) if origin.startswith("file:") else ""
+    return bool(place) and Path(place).resolve().is_relative_to(top)
 
 
 def _top(here: Path) -> Path:
     try:
-        return Path(_git("rev-parse", "--show-toplevel", inside=here))
+        return Path(_git("rev-parse", "--show-toplevel", inside=here)).resolve()
     except CannotRun as error:
         if "not a git repository" not in error.why:
             raise

@@ -226,11 +226,15 @@ def _require_checks(tasks: Sequence[_Task], order: Order) -> None:
     """Raise NothingMatched for what was asked for and would judge nothing."""
     if not tasks:
         raise NothingMatched("there is no scenario to judge", fix="perfkit scenario list")
+    # Also those that are not judged this time: one scenario can be run alone.
+    words = order.project.scenarios
+    own = scenario.find(words) if words else scenario.inside(Path(scenario.FOLDER))
+    names = dict.fromkeys([*own, *(task.name for task in tasks)])
     for pattern in order.project.checks:
-        if not any(fnmatch.fnmatchcase(task.name, pattern) for task in tasks):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise NothingMatched(
-                f"the checks for '{pattern}' match no scenario of this run",
-                why=f"judged are: {', '.join(task.name for task in tasks)}",
+                f"the checks for '{pattern}' match no scenario",
+                why=f"there are: {', '.join(names)}",
                 fix="correct [tool.perfkit.gate.checks] in pyproject.toml",
             )
     compared = order.base or order.against

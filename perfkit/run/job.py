@@ -44,13 +44,15 @@ class Done(NamedTuple):
 class Counted(NamedTuple):
     """One untimed pass: the answer, the work, and the seconds of one call for calibration.
 
-    `file` is where the code came from; empty where it has no file.
+    `module` holds the code, and is empty where no module does; `modules` are the files of all that
+    were imported.
     """
 
     answer: object
     work: Mapping[str, Tally]
     seconds: float
-    file: str = ""
+    module: str = ""
+    modules: Mapping[str, str] = {}
 
 
 class Values(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -76,13 +76,16 @@ class Side:
     """One state of the code that is measured: where its workers live, and what they import.
 
     Without a folder, where and what this process does. `environment` is for programs that the
-    code starts.
+    code starts. The folder may be a part of the checkout `root`. Of `installed` packages there is
+    a copy elsewhere, which is not to be used.
     """
 
     name: str = CHANGE
     folder: Path | None = None
     path: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    root: Path | None = None
+    installed: frozenset[str] = frozenset()
 
 
 Rounds = Mapping[str, tuple[Measured, ...]]
@@ -127,7 +130,8 @@ def run_sides(
     started, begun = datetime.now(UTC), time.perf_counter()
     load_before, burnt = machine.load(), machine.burn_in()
     processors, throttled = machine.Processors.now(), machine.throttled()
-    tell(Loading(f"starting {probe.backend.__name__}"))
+    what = probe.title if probe.source else probe.backend.__name__
+    tell(Loading(f"starting {what}"))
     with probe.backend.serve(plan.location) as service, ExitStack() as stack:
         crews = {
             side.name: stack.enter_context(_gathered(plan, service, side)) for side in course.sides
@@ -258,7 +262,7 @@ def _count(
         tell(Counting(variant.label, step + 1, len(ordered)))
         for crew in crews.values():
             first, second = (_counted(crew, variant) for _ in range(2))
-            _require_own(crew.side, variant, first)
+            _require_own(crew.side, [one.side for one in crews.values()], variant, first)
             expected = bases[0] if bases else _Basis(crew.side, naive, first.answer, {}, 0)
             for report in (first, second):
                 _hold(expected, report.answer, crew.side, variant, probe)
@@ -284,16 +288,37 @@ def _count(
     return bases
 
 
-def _require_own(side: Side, variant: Variant[Any, Any], report: Counted) -> None:
+def _require_own(
+    side: Side, sides: Iterable[Side], variant: Variant[Any, Any], report: Counted
+) -> None:
     """Raise CannotRun when a side ran code that is not its own: the comparison would be empty."""
-    if side.folder is None or not report.file:
+    if side.folder is None or not report.module:
         return
-    if not Path(report.file).resolve().is_relative_to(side.folder.resolve()):
-        raise CannotRun(
-            f"'{variant.name}' at the {side.name} did not run the code of that revision",
-            why=f"it was imported from {report.file}",
-            fix="install the project with `pip install -e .`, or take the check `@base` away",
-        )
+    for module, file in report.modules.items():
+        if _astray(module, Path(file).resolve(), side, sides, report.module):
+            raise CannotRun(
+                f"'{variant.name}' at the {side.name} did not run the code of that revision",
+                why=f"{module} was imported from {file}",
+                fix="install the project with `pip install -e .`, or name the folder of its code "
+                "in PYTHONPATH; or take the check `@base` away",
+            )
+
+
+def _astray(module: str, file: Path, side: Side, sides: Iterable[Side], main: str) -> bool:
+    """Say whether a module that a side imported should have come from the side's checkout."""
+    own = _root(side)
+    if own is None or file.is_relative_to(own):
+        return False
+    if module == main or module.partition(".")[0] in side.installed:
+        return True
+    # What this revision has as well; a virtual environment inside the project it has not.
+    others = (root for root in map(_root, sides) if root is not None and file.is_relative_to(root))
+    return any((own / file.relative_to(root)).exists() for root in others)
+
+
+def _root(side: Side) -> Path | None:
+    root = side.root or side.folder
+    return root.resolve() if root is not None else None
 
 
 def _again(first: Counted, second: Counted, name: str) -> int | None:

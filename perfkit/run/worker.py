@@ -108,7 +108,7 @@ def perform(job: Job) -> Report:
 
             if job.action is Action.COUNT:
                 counted = count(call, restore, backend, probe.answer)
-                return counted._replace(file=origin(variant.run))
+                return counted._replace(module=variant.run.__module__, modules=origins())
             time_value = sum_of_calls if probe.restore is not None else one_stretch
             return measure(call, restore, probe.answer, time_value, job)
     # The orchestrator decides what a probe's exception means.
@@ -116,10 +116,10 @@ def perform(job: Job) -> Report:
         return failure(error)
 
 
-def origin(run: Callable[..., object]) -> str:
-    """Return the file of the module that holds the code, or nothing where it has none."""
-    module = sys.modules.get(getattr(run, "__module__", ""))
-    return getattr(module, "__file__", None) or ""
+def origins() -> dict[str, str]:
+    """Return the file of every module that was imported and has one."""
+    found = ((name, getattr(module, "__file__", None)) for name, module in [*sys.modules.items()])
+    return {name: file for name, file in found if isinstance(file, str)}
 
 
 def failure(error: Exception, before: str = "") -> Failed:

@@ -26,6 +26,8 @@ def test_scaffold_passes_check_and_its_own_test_as_generated(
     checked = perfkit("check", "image-resize", PYTHONPATH=str(site))
     listed = perfkit("list", PYTHONPATH=str(site))
     explained = perfkit("explain", "image-resize", PYTHONPATH=str(site))
+    shown = perfkit("scenario", "show", "image-resize-small", PYTHONPATH=str(site))
+    gated = perfkit("gate", "--counted", "image-resize-small", PYTHONPATH=str(site))
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")],
         cwd=folder,
@@ -42,6 +44,10 @@ def test_scaffold_passes_check_and_its_own_test_as_generated(
     )
     assert "image-resize" in listed.stdout
     assert "## Wrong levers" in explained.stdout
+    assert "ask-once/ask-per-item: time < 0.5x" in shown.stdout
+    assert gated.returncode == 0, gated.stdout
+    assert gated.stdout.splitlines()[-1] == "verdict: pass"
+    assert "3 pass" in gated.stdout
     assert tested.returncode == 0, tested.stdout
 
 

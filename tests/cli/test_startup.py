@@ -8,6 +8,7 @@ import pytest
 LIGHT = {
     "annotated_doc",
     "click",
+    "linkify_it",
     "markdown_it",
     "mdurl",
     "perfkit",

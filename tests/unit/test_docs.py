@@ -210,6 +210,7 @@ def test_every_part_of_the_check_grammar_is_described(folder: Path) -> None:
         *checks.STATISTICS,
         *checks.ROLES,
         *workload.FUNCTIONS,
+        *workload.MEMORY,
         *workload.COMMANDS,
     ):
         assert len(described[name]) > 1, name
@@ -364,7 +365,7 @@ def test_every_check_of_the_guide_can_be_read_and_its_settings_match(shop: Path)
     found = scenario.inside(shop / "scenarios")
     (pattern,) = re.findall(r'gate\.checks\."(.+)"\]', GUIDE)
 
-    assert len(found) == 3
+    assert len(found) == 4
     for name, file in found.items():
         assert scenario.load(file).expected(name)
     assert any(fnmatchcase(name, pattern) for name in found)

@@ -74,7 +74,9 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: Machine
     scenarios: tuple[Gated, ...]
     verdict: Word
-    """The worst of all scenarios."""
+    """The worst of all scenarios that were asked for something."""
+    left_out: tuple[str, ...] = ()
+    """Scenarios none of whose checks was asked for: they need a base, or time."""
     interrupted: bool = False
     """Whether Ctrl-C ended it early."""
     schema: str = SCHEMA
@@ -84,7 +86,8 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The exit code: the verdict's own, unless a policy makes it a pass or a fail."""
         if self.interrupted:
             return Exit.INTERRUPTED
-        return EXITS[worst([scenario.counts_as for scenario in self.scenarios])]
+        judged = [one.counts_as for one in self.scenarios if one.name not in self.left_out]
+        return EXITS[worst(judged)]
 
 
 def encode(gate: Gate) -> bytes:

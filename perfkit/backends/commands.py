@@ -42,8 +42,12 @@ class Commands:
     @classmethod
     @contextmanager
     def connect(cls, address: Place) -> Iterator[Self]:
-        """Let commands find their environment."""
+        """Let commands find their environment, and Python ones the project's `src`."""
         enter(address)
+        source = os.path.join(os.getcwd(), "src")  # noqa: PTH109, PTH118 (no pathlib in a worker)
+        path = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+        if os.path.isdir(source) and source not in path:  # noqa: PTH112 (the same)
+            os.environ["PYTHONPATH"] = os.pathsep.join([source, *path])
         yield cls()
 
     @contextmanager

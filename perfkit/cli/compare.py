@@ -50,8 +50,7 @@ def compare_files(
         files.check(output, force=force, formats=files.GATE_FORMATS)
         gate = compare(load(before), load(after), limit)
     except PerfkitError as error:
-        if not json:
-            say_verdict(error)
+        say_verdict(error, json=json)
         raise
     report(gate, json=json, quiet=quiet, color=color)
     return write_all(output, gate)

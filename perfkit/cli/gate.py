@@ -168,12 +168,18 @@ def run_gate(
         files.check(output, force=force, formats=files.GATE_FORMATS)
         files.check([save] if save else [], force=force, formats=(".json",))
         order = _order(
-            base, against, budget, on_inconclusive, on_unfit_runner, seed, counted=counted
+            base,
+            against,
+            budget,
+            on_inconclusive,
+            on_unfit_runner,
+            seed,
+            counted=counted,
+            saved=save is not None,
         )
         gate = _run(_chosen(names, order), order, color, quiet=quiet)
     except PerfkitError as error:
-        if not json:
-            say_verdict(error)
+        say_verdict(error, json=json)
         raise
     report(gate, json=json, quiet=quiet, color=color)
     tell_github(gate)
@@ -205,6 +211,7 @@ def _order(
     seed: int | None,
     *,
     counted: bool,
+    saved: bool,
 ) -> Order:
     import secrets
 
@@ -220,6 +227,7 @@ def _order(
         base=base,
         against=against,
         counted=counted,
+        saved=saved,
         seed=secrets.randbelow(2**32) if seed is None else seed,
     )
 
@@ -261,12 +269,14 @@ def report(gate: Gate, *, json: bool, quiet: bool, color: Color) -> None:
     emit(render(lambda width: draw(gate, width), color))
 
 
-def say_verdict(error: PerfkitError) -> None:
+def say_verdict(error: PerfkitError, *, json: bool) -> None:
     """Print the last line also where nothing was judged."""
     from perfkit.cli.console import emit
 
     word = Word.NOTHING if isinstance(error, NothingMatched) else Word.ERROR
-    emit(f"verdict: {word}\n")
+    if not json:
+        emit(f"verdict: {word}\n")
+    _leave("GITHUB_OUTPUT", f"verdict={word}\nexit-code={int(error.exit)}\n")
 
 
 def tell_github(gate: Gate) -> None:
@@ -283,16 +293,19 @@ def tell_github(gate: Gate) -> None:
         write(sys.stderr, annotations.render(gate))
     from perfkit.report import gate_markdown
 
-    told = {
-        "GITHUB_STEP_SUMMARY": gate_markdown.render(gate),
-        "GITHUB_OUTPUT": f"verdict={gate.verdict}\nexit-code={int(gate.exit)}\n",
-    }
-    for name, text in told.items():
-        place = os.environ.get(name)
-        if not place:
-            continue
-        try:
-            with Path(place).open("a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            write(sys.stderr, f"cannot write ${name}: {error.strerror}\n")
+    _leave("GITHUB_STEP_SUMMARY", gate_markdown.render(gate))
+    _leave("GITHUB_OUTPUT", f"verdict={gate.verdict}\nexit-code={int(gate.exit)}\n")
+
+
+def _leave(name: str, text: str) -> None:
+    """Append to the file that a variable of GitHub Actions names, where there is one."""
+    from perfkit.cli.console import write
+
+    place = os.environ.get(name)
+    if not place:
+        return
+    try:
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        write(sys.stderr, f"cannot write ${name}: {error.strerror}\n")

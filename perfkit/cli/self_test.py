@@ -10,7 +10,7 @@ from perfkit.errors import Exit
 if TYPE_CHECKING:
     from perfkit.gate.self_test import Kind, SelfTest
 
-BUDGET = "60s"
+BUDGET = "120s"
 WHAT = {"computing": "computes", "waiting": "waits for answers"}
 CLOCKS = {"cpu": "processor time", "wall": "wall time"}
 

@@ -37,6 +37,8 @@ from perfkit.scenario import Scenario
 from perfkit.settings import Project, Settings
 from perfkit.verdict import Policy, Word, worst
 
+SAVED = 18
+"""Rounds that a base for later should have: those of the two runs are compared unpaired."""
 Tell = Callable[[str, Progress], None]
 """Hears the name of a scenario, and where its run is."""
 
@@ -47,8 +49,9 @@ class Order:
 
     `settings` go before those of scenarios, and those before the project's. `base` is a revision,
     `against` a stored file; with neither, checks that compare with a base are left out.
-    `counted` leaves the timed checks out. `timed` is how many timed checks share the error budget
-    where these files do not have them all.
+    `counted` leaves the timed checks out. `saved` says that the result is to be a base later, so
+    what checks of `@base` speak of is measured too. `timed` is how many timed checks share the
+    error budget where these files do not have them all.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -56,13 +59,17 @@ class Order:
     base: str = ""
     against: Path | None = None
     counted: bool = False
+    saved: bool = False
     timed: int = 0
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One scenario and the checks that are going to be judged; `left_out` were not asked for."""
+    """One scenario and the checks that are going to be judged.
+
+    `left_out` were not asked for; `later` are those of them that a later run may compare with.
+    """
 
     name: str
     file: Path
@@ -70,6 +77,7 @@ class _Task:
     settings: Settings
     checks: tuple[Check, ...] = ()
     left_out: int = 0
+    later: tuple[Check, ...] = ()
     error: PerfkitError | None = None
 
     def gated(self, verdict: Word, judged: Sequence[Judged] = (), *, error: str = "") -> Gated:
@@ -122,6 +130,10 @@ def run(files: Mapping[str, Path], order: Order, tell: Tell = lambda *_: None) -
     started, begun = datetime.now(UTC), time.perf_counter()
     tasks = [_read(name, file, order) for name, file in files.items()]
     _require_checks(tasks, order)
+    judged = [task.name for task in tasks if task.checks or not task.left_out]
+    # Where nothing at all is left, every scenario says so itself.
+    left_out = [task.name for task in tasks if task.name not in judged] if judged else []
+    tasks = [task for task in tasks if task.name not in left_out or task.later]
     shared = max(order.timed, sum(check.timed for task in tasks for check in task.checks))
     evidence: list[_Evidence] = []
     interrupted = False
@@ -145,6 +157,9 @@ def run(files: Mapping[str, Path], order: Order, tell: Tell = lambda *_: None) -
     gated = _judge_all(evidence, shared)
     for task in tasks[len(gated) :]:
         gated.append(task.gated(Word.INCONCLUSIVE, error="interrupted before it began"))
+    # What was to be kept and did not run is an error all the same.
+    broken = {one.name for one in gated if one.verdict in {Word.ERROR, Word.DIFFERS}}
+    left_out = [name for name in left_out if name not in broken]
     return Gate(
         perfkit=version("perfkit"),
         started=started.isoformat(timespec="seconds"),
@@ -153,8 +168,9 @@ def run(files: Mapping[str, Path], order: Order, tell: Tell = lambda *_: None) -
         base=str(base),
         machine=machine.describe(),
         scenarios=tuple(gated),
-        verdict=worst([one.verdict for one in gated]),
+        verdict=worst([one.verdict for one in gated if one.name not in left_out]),
         interrupted=interrupted,
+        left_out=tuple(left_out),
     )
 
 
@@ -219,7 +235,12 @@ def _read(name: str, file: Path, order: Order) -> _Task:
         for check in checks
         if (compared or check.kind is not Kind.CHANGE) and not (order.counted and check.timed)
     )
-    return replace(task, checks=kept, left_out=len(checks) - len(kept))
+    later = tuple(
+        check
+        for check in checks
+        if order.saved and check.kind is Kind.CHANGE and not (order.counted and check.timed)
+    )
+    return replace(task, checks=kept, left_out=len(checks) - len(kept), later=later)
 
 
 def _require_checks(tasks: Sequence[_Task], order: Order) -> None:
@@ -275,7 +296,7 @@ def _measure(found: _Evidence, base: _Base, order: Order, shared: int, tell: Tel
     if task.error is not None:
         found.gated = task.gated(Word.ERROR, error=_words(task.error))
         return False
-    if not task.checks:
+    if not task.checks and not task.later:
         why = "its checks need a base, or time" if task.left_out else "it has no checks"
         found.gated = task.gated(Word.NOTHING, error=f"nothing was judged: {why}")
         return False
@@ -299,13 +320,14 @@ def _compare(found: _Evidence, base: _Base, order: Order, shared: int, tell: Tel
     sides: tuple[Side, ...] = (Side(),)
     if changes and base.revision is not None:
         sides = base.revision.sides
+    then = base.stored.of(found.task.name) if base.stored is not None else None
     try:
-        _run(found, sides, order, shared, tell)
+        _run(found, sides, then, order, shared, tell)
     except NotThere as absent:
         if len(sides) == 1:
             raise
         # Only what both sides have can be compared; the change alone says which one lacks it.
-        _run(found, sides[:1], order, shared, tell)
+        _run(found, sides[:1], None, order, shared, tell)
         for check in changes:
             said = f"new: the base does not have it ({absent.what})"
             found.decided[check] = _undecided(check, Word.INCONCLUSIVE, said)
@@ -313,21 +335,33 @@ def _compare(found: _Evidence, base: _Base, order: Order, shared: int, tell: Tel
         _compare_stored(found, base.stored, changes)
 
 
-def _run(found: _Evidence, sides: tuple[Side, ...], order: Order, shared: int, tell: Tell) -> None:
+def _run(
+    found: _Evidence,
+    sides: tuple[Side, ...],
+    then: Result | None,
+    order: Order,
+    shared: int,
+    tell: Tell,
+) -> None:
+    """Run the sides until their checks are decided; `then` is a stored base of one side."""
     task = found.task
     named: set[str] = set()
     timed: set[str] = set()
-    for check in task.checks:
+    for check in (*task.checks, *task.later):
         variants = {check.variant} | ({check.other} if check.kind is Kind.RATIO else set())
         named |= variants
         timed |= variants if check.timed and not found.unfit else set()
+    stored = _by_name(then.variants) if then is not None else {}
 
     def settled(rounds: Rounds) -> bool:
-        seen = Sides(_by_name(rounds[CHANGE]), _by_name(rounds.get(BASE, ())))
+        if task.later and max(len(one.samples) for one in rounds[CHANGE]) < SAVED:
+            return False
+        base = _by_name(rounds[BASE]) if BASE in rounds else stored
+        seen = Sides(_by_name(rounds[CHANGE]), base, paired=BASE in rounds)
         asked = [
             (check, seen)
             for check in task.checks
-            if check.timed and (check.kind is not Kind.CHANGE or len(sides) > 1)
+            if check.timed and (check.kind is not Kind.CHANGE or check.variant in base)
         ]
         return decide.decided(decide.judge_all(asked, shared))
 
@@ -402,8 +436,9 @@ def _gated(found: _Evidence) -> Gated:
     if found.gated is not None:
         return changed(found.gated, duration=found.duration)
     judged = [found.decided[check] for check in found.task.checks]
+    error = "" if judged else "its checks need a base: it was measured for a later run"
     return changed(
-        found.task.gated(worst([one.verdict for one in judged]), judged),
+        found.task.gated(worst([one.verdict for one in judged]), judged, error=error),
         duration=found.duration,
         unfit=found.unfit,
         result=found.results.get(CHANGE),

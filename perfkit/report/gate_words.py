@@ -215,6 +215,9 @@ def _notices(gate: Gate) -> Iterator[str]:
             setting = _SETTINGS[scenario.verdict]
             counts = f"counts as {scenario.counts_as}"
             yield clean(f'{scenario.name} {counts}: {setting} = "{scenario.counts_as}".')
+    if gate.left_out:
+        names = clean(", ".join(gate.left_out))
+        yield f"Left out: {names}. Their checks need a base, or time."
     if not gate.interrupted and gate.exit is not EXITS[gate.verdict]:
         yield f"The exit code is {int(gate.exit)}, not {int(EXITS[gate.verdict])}."
 
@@ -273,6 +276,9 @@ def _undecided(judged: Judged) -> Advice | None:
     if judged.low is None:
         why = "There is too little to judge by."
         return Advice(why, "Time more rounds, or more work in a call.")
+    if judged.limit is not None and not judged.low <= judged.limit <= (judged.high or math.inf):
+        why = "A fail must hold beside all the other timed checks, which takes more rounds."
+        return Advice(why, "Allow it more time, or save a base of more rounds.")
     why = "The limit lies inside the interval: neither a pass nor a fail is proven."
     return Advice(why, "Allow it more time, use a calmer machine, or move the limit.")
 

@@ -18,7 +18,6 @@ from sample_probes import busy, collector, faulty, notes
 from sample_probes.notes import Notes
 
 from perfkit import reference
-from perfkit.errors import VariantFailed
 from perfkit.run import process, worker
 from perfkit.run.job import Action, Counted, Done, Failed, Job, Values
 from perfkit.run.process import Worker
@@ -131,13 +130,14 @@ def test_a_worker_that_does_not_leave_is_killed(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_error_ends_a_busy_worker_at_once(tmp_path: Path) -> None:
     file = tmp_path / "notes"
-    order = Job(reference.name(busy.probe), Notes(str(file), "asleep"), None, Action.COUNT, "never")
+    params = pickle.dumps(Notes(str(file), "asleep"))
+    order = Job(reference.name(busy.probe), params, None, Action.COUNT, "never")
     lasting = Worker()
 
     def interrupt() -> None:
         with lasting:
             assert lasting._process.stdin is not None
-            lasting._process.stdin.write(pickle.dumps(sys.path) + pickle.dumps(order))
+            lasting._process.stdin.write(pickle.dumps((sys.path, {})) + pickle.dumps(order))
             lasting._process.stdin.flush()
             until(lambda: notes.read(file), "the variant is at work")
             raise KeyboardInterrupt
@@ -155,16 +155,15 @@ def test_an_unknown_probe_is_a_failure_not_a_crash() -> None:
     assert "sample_probes.nowhere" in report.message
 
 
-def test_parameters_that_a_worker_cannot_import_are_reported(
+def test_a_probe_that_a_worker_cannot_import_is_not_there_whatever_its_parameters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "tests" not in path])
-    with (
-        Worker() as lasting,
-        pytest.raises(VariantFailed, match="ended with exit code 1") as caught,
-    ):
-        lasting.ask(job(Action.SETUP))
-    assert "ModuleNotFoundError: No module named 'sample_probes'" in caught.value.why
+    with Worker() as lasting:
+        report = lasting.ask(job(Action.SETUP))
+    assert isinstance(report, Failed)
+    assert report.kind == "NotThere"
+    assert "No module named 'sample_probes'" in report.message
 
 
 def test_a_workers_clocks_count() -> None:

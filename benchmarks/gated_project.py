@@ -1,7 +1,7 @@
 """The project that the gates of `gate_false_alarms` watch: a git repository with four commits.
 
-All of them compute with the same function and give the same answer; what differs is how much
-there is to do. `same` differs from `base` in a comment, `ten` has 10 % more steps, `quarter` 25 %.
+All of them render a page with the same function and give the same answer; what differs is how much
+there is to do. `same` differs from `base` in a comment, `ten` has 10 % more orders, `quarter` 25 %.
 The page of `pages.py` asks its database once at `base`, and once more at `planted`.
 """
 
@@ -12,8 +12,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-STEPS = {"base": 100_000, "same": 100_000, "ten": 110_000, "quarter": 125_000, "planted": 100_000}
-"""Of the loop, by commit; a hundred thousand take about three milliseconds."""
+ORDERS = {"base": 2_500, "same": 2_500, "ten": 2_750, "quarter": 3_125, "planted": 2_500}
+"""On the page, by commit; 2,500 take two to three milliseconds."""
 KINDS = ("same", "ten", "quarter")
 """The commits that are compared with `base` by time."""
 CALLS = 100
@@ -21,15 +21,22 @@ CALLS = 100
 
 WORK = '''"""The code under test, as of {commit}."""
 
-STEPS = {steps}
+import json
+
+ORDERS = {orders}
 
 
-def spin() -> str:
-    """Add numbers up; the answer does not tell how many."""
-    total = 0
-    for step in range(STEPS):
-        total += step & 7
-    return "done"
+def render_page() -> str:
+    """Render a page of orders; the answer does not tell how many."""
+    orders = [
+        {{"id": number, "buyer": f"buyer {{number % 97}}", "cents": number * 7 % 1000}}
+        for number in range(ORDERS)
+    ]
+    totals: dict[str, int] = {{}}
+    for order in orders:
+        totals[order["buyer"]] = totals.get(order["buyer"], 0) + order["cents"]
+    page = json.loads(json.dumps({{"orders": orders, "totals": totals}}))
+    return ", ".join(page)
 '''
 
 PAGES = '''"""A page that reads its database, as of {commit}."""
@@ -51,34 +58,34 @@ PLANTED = """
         database.execute("SELECT count(*) FROM orders").fetchall()"""
 
 FILES = {
-    "test_work.py": """from work import spin
+    "test_work.py": """from work import render_page
 
 
-def test_spin(benchmark):
-    benchmark(spin)
+def test_render_page(benchmark):
+    benchmark(render_page)
 """,
     "pytest.ini": "[pytest]\npythonpath = .\n",
     "pyperf_work.py": """import pyperf
-from work import spin
+from work import render_page
 
 if __name__ == "__main__":
-    pyperf.Runner().bench_func("spin", spin)
+    pyperf.Runner().bench_func("render_page", render_page)
 """,
-    "program.py": f"""from work import spin
+    "program.py": f"""from work import render_page
 
 for _ in range({CALLS}):
-    spin()
+    render_page()
 """,
     "asv_work/__init__.py": "",
-    "asv_work/bench_work.py": """from work import spin
+    "asv_work/bench_work.py": """from work import render_page
 
 
-def time_spin():
-    spin()
+def time_render_page():
+    render_page()
 """,
     "gate5.toml": """title = "The work takes no longer"
 story = "Watched by the benchmark of false alarms."
-run = "work:spin"
+run = "work:render_page"
 
 [checks]
 "run@base" = ["time < 5%"]
@@ -112,12 +119,12 @@ def build(folder: Path) -> Project:
     origin.mkdir(parents=True)
     git(origin, "init", "-q", "-b", "base")
     commits = {}
-    for commit, steps in STEPS.items():
+    for commit, orders in ORDERS.items():
         if commit != "base":
             git(origin, "checkout", "-q", "-b", commit, "base")
         planted = PLANTED if commit == "planted" else ""
         files = {
-            "work.py": WORK.format(commit=commit, steps=steps),
+            "work.py": WORK.format(commit=commit, orders=orders),
             "pages.py": PAGES.format(commit=commit, planted=planted),
             **FILES,
         }

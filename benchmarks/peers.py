@@ -274,7 +274,7 @@ def run_asv(project: Project, changes: Sequence[str], folder: Path) -> dict[str,
         said = {}
         for limit in LIMITS:
             out = asv("compare", change, "--factor", str(1 + limit / 100), *commits)
-            marks = re.findall(r"^\| *(\S?) *\|.*\.time_spin", out, re.MULTILINE)
+            marks = re.findall(r"^\| *(\S?) *\|.*\.time_render_page", out, re.MULTILINE)
             if marks not in (["+"], ["-"], [""]):
                 raise RuntimeError(f"asv did not compare:\n{out}")
             said[str(limit)] = colour(red=marks == ["+"])

@@ -384,7 +384,7 @@ def test_github_gets_a_summary_an_output_and_an_annotation(
         GITHUB_STEP_SUMMARY=str(summary),
         GITHUB_OUTPUT=str(output),
     )
-    perfkit("gate", GITHUB_OUTPUT=str(output), GITHUB_STEP_SUMMARY="")
+    perfkit("gate", "no-*", GITHUB_OUTPUT=str(output), GITHUB_STEP_SUMMARY="")
 
     errors = [line for line in ended.stderr.splitlines() if line.startswith("::error ")]
     assert len(errors) == 1
@@ -392,7 +392,9 @@ def test_github_gets_a_summary_an_output_and_an_annotation(
     assert json.loads(ended.stdout)["verdict"] == "fail"
     assert summary.read_text().startswith("# Before\n")
     assert "ask-each: calls == 11" in summary.read_text()
-    assert output.read_text() == "verdict=fail\nexit-code=1\n" * 2
+    assert output.read_text() == (
+        "verdict=fail\nexit-code=1\nverdict=nothing matched\nexit-code=7\n"
+    )
 
 
 def test_nothing_is_annotated_elsewhere_and_a_bad_place_is_said(

@@ -151,14 +151,14 @@ def test_changes_differ_from_the_base_only_in_what_they_are_called_for(tmp_path:
         for commit in project.commits
     }
 
-    assert {commit: state["STEPS"] // 1000 for commit, state in states.items()} == {
+    assert {commit: state["ORDERS"] // 25 for commit, state in states.items()} == {
         "base": 100,
         "same": 100,
         "ten": 110,
         "quarter": 125,
         "planted": 100,
     }
-    assert {"done"} == {state["spin"]() for state in states.values()}
+    assert {"orders, totals"} == {state["render_page"]() for state in states.values()}
     changed = gated_project.git(project.checkout("same"), "diff", "--stat", "origin/base")
     assert {"work.py", "pages.py"} == set(re.findall(r"(\S+\.\w+) +\|", changed))
 

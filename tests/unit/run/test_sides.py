@@ -330,7 +330,9 @@ def test_an_answer_that_one_side_alone_gives_is_refused(tale: Tale) -> None:
 
 
 def test_an_answer_that_differs_in_the_rounds_alone_is_refused_too(tale: Tale) -> None:
-    late = "import os; return 3 + (os.path.getsize(os.environ['NOTES']) > 600)"
+    # One worker loads the data and four count; what comes later measures.
+    late = "import pathlib; notes = pathlib.Path(os.environ['NOTES']).read_text();"
+    late += " return 3 + (len(notes.splitlines()) > 5)"
     tale.edit(BASE, MANY, late)
     side = tale.side(BASE, NOTES=str(tale.place / "notes"))
 

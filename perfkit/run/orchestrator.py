@@ -32,7 +32,7 @@ VALUES = 4
 """Timed values a worker."""
 SHORTEST, LONGEST = 0.01, 0.05
 """Seconds a value of a variant that is looped: as long as the slowest variant's, within these."""
-HURRIED, MOST_VALUES, STRETCH = 0.003, 40, 0.1
+HURRIED, MOST_VALUES, STRETCH = 0.003, 20, 0.05
 """For gates: only short values slip through between the slices of a busy machine, and the more of
 them the likelier. So many at most, and no more than fill such a stretch of seconds."""
 ALIKE = 10.0

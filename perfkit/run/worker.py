@@ -23,6 +23,9 @@ from perfkit.run.job import Action, Counted, Done, Failed, Job, Report, Values
 
 CALIBRATION = 0.05
 """Seconds after which calibration has seen enough calls."""
+PAGE, GRAIN, SMALL = 4096, 16, 512
+"""Python keeps blocks of up to SMALL bytes, in steps of GRAIN, together in pools of pages."""
+HEADER = sys.getsizeof(b"")
 
 
 def main() -> None:
@@ -38,6 +41,7 @@ def main() -> None:
     sys.path[:], environment = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
     # Only now: what it says of import paths is for the programs that the code starts.
     os.environ.update(environment)
+    scatter()
     while True:
         try:
             job = pickle.load(jobs)  # noqa: S301 (our own parent wrote it)
@@ -46,6 +50,26 @@ def main() -> None:
         with killed_with_parent(jobs.fileno()):
             report = perform(job)
         send(report, reports)
+
+
+_scattered: list[bytes] = []
+
+
+def scatter() -> None:
+    """Take up a random part of a page for each size of block, so that nothing lies where it lay.
+
+    Where objects lie decides how they share the processor's caches, which makes the same code
+    several per cent faster or slower; and where they lie depends on things as idle as the length
+    of a path. Source: Mytkowicz, Diwan, Hauswirth and Sweeney, Producing Wrong Data Without Doing
+    Anything Obviously Wrong, 2009; the remedy is that of Curtsinger and Berger's Stabilizer, 2013.
+    """
+    _scattered.clear()
+    # Smaller ones hold no bytes of their own.
+    sizes = range(3 * GRAIN, SMALL + 1, GRAIN)
+    for size, share in zip(sizes, os.urandom(len(sizes)), strict=True):
+        _scattered.extend(bytes(size - HEADER) for _ in range(PAGE * share // 256 // size))
+    # The allocator of larger blocks has a heap of its own.
+    _scattered.append(bytes(SMALL + PAGE * os.urandom(1)[0] // 256))
 
 
 def send(report: Report, reports: BinaryIO) -> None:
@@ -186,6 +210,7 @@ def measure(
     gc.freeze()
     wall, cpu, switches, waits = [], [], [], []
     for _ in range(job.values):
+        scatter()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         seconds, processor, waited = time_value(call, restore, job.loops)
         switches.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before)

@@ -203,3 +203,24 @@ def test_garbage_is_collected_during_values_but_not_looked_for_in_imports(tmp_pa
         assert not ended.exists()
 
     assert ended.read_text() == "ended"
+
+
+def test_nothing_lies_where_it_lay_before() -> None:
+    places = set()
+    for _ in range(20):
+        worker.scatter()
+        places.add(tuple(id(bytes(size)) % worker.PAGE for size in (100, 200, 300)))
+
+    assert len(places) > 10
+
+
+def test_every_value_finds_its_objects_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    scattered = []
+    monkeypatch.setattr(worker, "scatter", lambda: scattered.append(1))
+    order = job(Action.MEASURE)._replace(values=7)
+
+    found = worker.measure(
+        lambda: None, lambda: None, lambda answer: answer, worker.one_stretch, order
+    )
+
+    assert len(found.wall) == len(scattered) == 7

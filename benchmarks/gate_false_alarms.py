@@ -40,7 +40,7 @@ from perfkit_gate import gate_statements, gate_time
 
 from perfkit.run.machine import describe
 
-TRIALS, SHORT = 200, 2
+TRIALS, SHORT = 200, 1
 PEERS_EVERY, CHANGES_EVERY, AT_LIMIT_EVERY = 10, 2, 4
 COUNTED = 10
 """Trials that have the counter check, too."""

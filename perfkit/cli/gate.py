@@ -17,6 +17,7 @@ from perfkit.cli.options import (
     Force,
     Json,
     Quiet,
+    Seed,
     complete_scenario,
 )
 from perfkit.errors import Exit, NothingMatched, PerfkitError, UsageError
@@ -107,16 +108,7 @@ def run_gate(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            help="Repeat the order of another run.",
-            rich_help_panel=EXPERIMENT,
-            show_default=False,
-        ),
-    ] = None,
+    seed: Seed = None,
     self_test: Annotated[
         bool,
         typer.Option(
@@ -143,8 +135,8 @@ def run_gate(
 ) -> Exit:
     """Hold scenarios to their checks: a gate for CI that does not cry wolf.
 
-    The last line is the verdict: pass, fail, inconclusive, unfit, error, answers differ or
-    nothing matched, each with an exit code of its own.
+    The last line is the verdict: pass, fail, inconclusive, unfit, error,
+    answers differ or nothing matched. Each has an exit code of its own.
 
     [dim]$[/] perfkit gate                        [dim]# counters, and ratios inside the run[/]
 

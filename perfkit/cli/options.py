@@ -87,3 +87,22 @@ AllowRemote = Annotated[
         rich_help_panel=EXPERIMENT,
     ),
 ]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Repeat the order of another run.",
+        rich_help_panel=EXPERIMENT,
+        show_default=False,
+    ),
+]
+Budget = Annotated[
+    str,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Time rounds until the answer is clear, or for so long.",
+        rich_help_panel=EXPERIMENT,
+    ),
+]

@@ -11,12 +11,14 @@ from perfkit.cli.options import (
     EXPERIMENT,
     AllowRemote,
     Backend,
+    Budget,
     Color,
     ColorOption,
     Force,
     Json,
     Output,
     Quiet,
+    Seed,
     complete_probe,
 )
 from perfkit.errors import Exit, UsageError
@@ -58,15 +60,7 @@ def run_probe(
     ] = "0ms",
     backend: Backend = "",
     allow_remote: AllowRemote = False,
-    budget: Annotated[
-        str,
-        typer.Option(
-            "--budget",
-            metavar="TIME",
-            help="Time rounds until the answer is clear, or for so long.",
-            rich_help_panel=EXPERIMENT,
-        ),
-    ] = "20s",
+    budget: Budget = "20s",
     rounds: Annotated[
         int | None,
         typer.Option(
@@ -78,16 +72,7 @@ def run_probe(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            help="Repeat the order of another run.",
-            rich_help_panel=EXPERIMENT,
-            show_default=False,
-        ),
-    ] = None,
+    seed: Seed = None,
     json: Json = False,
     output: Output = [],  # noqa: B006 (typer copies it)
     force: Force = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from perfkit.cli.options import (
-    EXPERIMENT,
+    Budget,
     Color,
     ColorOption,
     Json,
@@ -138,15 +138,7 @@ def _described(name: str, file: Path, read: Scenario, checks: list[str]) -> str:
 def run_scenarios(
     names: Names,
     *,
-    budget: Annotated[
-        str,
-        typer.Option(
-            "--budget",
-            metavar="TIME",
-            help="Time rounds until the answer is clear, or for so long.",
-            rich_help_panel=EXPERIMENT,
-        ),
-    ] = "20s",
+    budget: Budget = "20s",
     json: Json = False,
     quiet: Quiet = False,
     color: ColorOption = Color.AUTO,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from servers import OwnServer, encrypted, own
 
 from perfkit.backends import postgres_server
 from perfkit.errors import CannotRun
+
+# A shell that starts the tests in the background may have it ignored, and programs inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

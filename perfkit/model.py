@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
-from perfkit.errors import NotThere
+from perfkit.errors import CannotRun, NotThere
 from perfkit.units import Unit
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ B = TypeVar("B", bound=Backend)
 P = TypeVar("P")  # a frozen dataclass of parameters
 Run: TypeAlias = Callable[[B, P], object]
 Step: TypeAlias = Callable[[B, P], None]
+Condition: TypeAlias = Callable[[P], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Variant(Generic[B, P]):
     """One way to do the work: a plain function, and what it is there to show.
 
     `prepare` runs once in each worker, untimed, before the first value. A `partial` fix removes
-    some of the cause, not all of it.
+    some of the cause, not all of it. `unless` returns why the variant cannot run with these
+    parameters, or an empty text; workers do not call it.
     """
 
     role: Role
@@ -107,6 +109,7 @@ class Variant(Generic[B, P]):
     why: str = ""
     prepare: Step[B, P] | None = None
     partial: bool = False
+    unless: Condition[P] | None = None
 
     @property
     def name(self) -> str:
@@ -160,16 +163,30 @@ class Probe(Generic[B, P]):
         return step
 
     def naive(
-        self, label: str, *, prepare: Step[B, P] | None = None
+        self,
+        label: str,
+        *,
+        prepare: Step[B, P] | None = None,
+        unless: Condition[P] | None = None,
     ) -> Callable[[Run[B, P]], Run[B, P]]:
-        """Decorate the code as people write it first. A probe has exactly one."""
-        return self._adder(Role.NAIVE, label, "", prepare)
+        """Decorate the code as people write it first.
+
+        A probe has exactly one, or several of which exactly one applies, whatever the parameters.
+        `unless`, for all roles, takes the parameters and returns why the variant cannot run with
+        them ("it needs 16 GiB"), or an empty text.
+        """
+        return self._adder(Role.NAIVE, label, "", prepare, unless=unless)
 
     def wrong_lever(
-        self, label: str, *, why: str, prepare: Step[B, P] | None = None
+        self,
+        label: str,
+        *,
+        why: str,
+        prepare: Step[B, P] | None = None,
+        unless: Condition[P] | None = None,
     ) -> Callable[[Run[B, P]], Run[B, P]]:
         """Decorate what people try first; `why` says in one sentence why it cannot help."""
-        return self._adder(Role.WRONG_LEVER, label, why, prepare)
+        return self._adder(Role.WRONG_LEVER, label, why, prepare, unless=unless)
 
     def fixed(
         self,
@@ -178,9 +195,10 @@ class Probe(Generic[B, P]):
         why: str = "",
         prepare: Step[B, P] | None = None,
         partial: bool = False,
+        unless: Condition[P] | None = None,
     ) -> Callable[[Run[B, P]], Run[B, P]]:
         """Decorate what helps. The first that is not partial is the fix others are held to."""
-        return self._adder(Role.FIXED, label, why, prepare, partial=partial)
+        return self._adder(Role.FIXED, label, why, prepare, partial=partial, unless=unless)
 
     def _adder(
         self,
@@ -190,9 +208,10 @@ class Probe(Generic[B, P]):
         prepare: Step[B, P] | None,
         *,
         partial: bool = False,
+        unless: Condition[P] | None = None,
     ) -> Callable[[Run[B, P]], Run[B, P]]:
         def add(run: Run[B, P]) -> Run[B, P]:
-            variant = Variant(role, label, run, why, prepare, partial)
+            variant = Variant(role, label, run, why, prepare, partial, unless)
             if any(known.name == variant.name for known in self.variants):
                 message = f"{self.name} has two variants called '{variant.name}'"
                 raise ValueError(message)
@@ -207,6 +226,25 @@ class Probe(Generic[B, P]):
             if variant.name == name:
                 return variant
         raise NotThere(f"{self.name} has no variant '{name}'")
+
+    def obstacles(self, params: P) -> dict[str, str]:
+        """Return why variants cannot run with these parameters, by their names.
+
+        Raises CannotRun where a condition itself fails.
+        """
+        found = {}
+        for variant in self.variants:
+            try:
+                why = variant.unless(params) if variant.unless is not None else ""
+            except Exception as error:
+                raise CannotRun(
+                    f"the condition of '{variant.name}' of {self.name} raised "
+                    f"{type(error).__name__}",
+                    why=str(error),
+                ) from error
+            if why:
+                found[variant.name] = why
+        return found
 
 
 class Plan(NamedTuple):

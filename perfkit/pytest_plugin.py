@@ -80,7 +80,7 @@ class ScenarioFile(pytest.File):
         except PerfkitError as error:
             if error.exit is Exit.USAGE:
                 raise self.CollectError(_words(error)) from error
-            # The probe does not load here: this file's failure, no reason to stop all others.
+            # It cannot run here: this file's failure, no reason to stop all others.
             yield Unjudged.from_parent(self, name="checks", why=_words(error))
             return
         if not checks:

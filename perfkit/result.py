@@ -133,6 +133,16 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     samples: tuple[Sample, ...] = ()
 
 
+class NotRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One variant that does not apply with these parameters."""
+
+    name: str
+    role: str
+    label: str
+    why: str
+    """Why it cannot run with them."""
+
+
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A ratio with its interval; no bounds where there were too few rounds to have one."""
 
@@ -198,6 +208,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The naive one first."""
     verdicts: tuple[Verdict, ...]
     """One for each variant but the naive one."""
+    not_run: tuple[NotRun, ...] = ()
+    """The variants that do not apply with these parameters."""
     schema: str = SCHEMA
     """The version of this format."""
 
@@ -274,6 +286,7 @@ def parse(data: bytes, source: str) -> object:
 def require_consistent(result: Result, source: str) -> None:
     """Refuse a file whose parts do not fit each other; raises UnreadableFile."""
     names = [variant.name for variant in result.variants]
+    everyone = [*names, *(variant.name for variant in result.not_run)]
     numbers = [
         value
         for variant in result.variants
@@ -282,7 +295,7 @@ def require_consistent(result: Result, source: str) -> None:
     ]
     fits = (
         sum(variant.role == "naive" for variant in result.variants) == 1
-        and len(set(names)) == len(names)
+        and len(set(everyone)) == len(everyone)
         # A gate times only the variants that its checks speak of.
         and len({len(variant.samples) for variant in result.variants} - {0}) <= 1
         and all(

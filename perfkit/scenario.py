@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,8 +13,8 @@ import msgspec
 
 from perfkit import checks, registry, workload
 from perfkit.checks import Check, Kind
-from perfkit.errors import NothingMatched, UnreadableFile, UsageError
-from perfkit.model import Location, Plan, Probe
+from perfkit.errors import CannotRun, NothingMatched, UnreadableFile, UsageError
+from perfkit.model import Location, Plan, Probe, Variant
 from perfkit.parameters import read
 from perfkit.settings import Settings, explain
 from perfkit.units import Unit, parse
@@ -120,27 +120,51 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             )
 
     def expected(self, source: str) -> tuple[Check, ...]:
-        """Return the checks with every role replaced by the variants that have it.
+        """Return the checks with every role replaced by the variants that have it and run.
 
         Raises UnreadableFile, naming `source`, for a check that does not follow the grammar or
-        speaks of a variant or counter that the probe does not have.
+        speaks of a variant or counter that the probe does not have; CannotRun for one that speaks
+        of a variant that is not run with these parameters; UsageError as `plan` does.
         """
-        probe = self._probe()
-        roles = {
-            "naive": [one.name for one in probe.variants if one.role == "naive"],
-            "fixed": [
-                one.name for one in probe.variants if one.role == "fixed" and not one.partial
-            ][:1],
-            "wrong": [one.name for one in probe.variants if one.role == "wrong lever"],
-        }
-        variants = [*(one.name for one in probe.variants), *(role for role in roles if roles[role])]
+        plan = self.plan()
+        probe, obstacles = plan.probe, plan.probe.obstacles(plan.params)
+        applying = [one for one in probe.variants if one.name not in obstacles]
+        roles = _roles(applying)
+        roles["fixed"] = roles["fixed"][:1]
+        variants = [*(one.name for one in applying), *(role for role in roles if roles[role])]
         found: list[Check] = []
         for target, texts in self.checks.items():
             for text in texts:
                 check = checks.parse(target, text, source)
+                for name in (check.variant, check.other):
+                    if name not in variants:
+                        meant = _roles(probe.variants).get(name, [name])
+                        _require_run(name, meant, obstacles, f"{source}: {check}")
                 checks.require_known(check, variants, probe.work, source)
                 found += _spelled_out(check, roles)
         return tuple(found)
+
+
+def _roles(variants: Sequence[Variant[Any, Any]]) -> dict[str, list[str]]:
+    """Return the names that each role stands for; of the fixes the first is meant."""
+    return {
+        "naive": [one.name for one in variants if one.role == "naive"],
+        "fixed": [one.name for one in variants if one.role == "fixed" and not one.partial],
+        "wrong": [one.name for one in variants if one.role == "wrong lever"],
+    }
+
+
+def _require_run(name: str, meant: Sequence[str], obstacles: Mapping[str, str], place: str) -> None:
+    """Raise CannotRun, saying why, where what a check means is there but not run."""
+    lost = {one: obstacles[one] for one in meant if one in obstacles}
+    if lost:
+        why = lost.get(name) or "\n".join(f"'{one}': {why}" for one, why in lost.items())
+        # Not the file's fault: a condition may be about the machine.
+        raise CannotRun(
+            f"{place}: '{name}' is not run with these parameters",
+            why=why,
+            fix="take the check away, or change the parameters",
+        )
 
 
 def _spelled_out(check: Check, roles: Mapping[str, list[str]]) -> Iterator[Check]:

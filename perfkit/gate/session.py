@@ -206,7 +206,8 @@ def judge_again(gate: Gate) -> list[tuple[Gated, Judged, Judged]]:
 def expected(read: Scenario, name: str, file: Path, project: Project) -> tuple[Check, ...]:
     """Return the checks of a scenario: its own, and those that the project adds.
 
-    Raises UnreadableFile for a check that does not fit, CannotRun where the probe does not load.
+    Raises UsageError for a check or parameter that does not fit, CannotRun where the probe does not
+    load, or does not run what a check speaks of.
     """
     wanted = dict(read.checks)
     for pattern, added in project.checks.items():
@@ -221,13 +222,12 @@ def _read(name: str, file: Path, order: Order) -> _Task:
     settings = order.settings.over(read.gate).over(order.project)
     task = _Task(name, file, read, settings)
     try:
+        # Parameters that do not fit are refused now as well, not after an hour.
         checks = expected(read, name, file, order.project)
-        # Parameters that do not fit are refused now, not after an hour.
-        read.plan()
     except PerfkitError as error:
         if error.exit is Exit.USAGE:
             raise
-        # The probe does not load here; the other scenarios can still be judged.
+        # It cannot run here; the other scenarios can still be judged.
         return replace(task, error=error)
     compared = bool(order.base or order.against)
     kept = tuple(
@@ -398,7 +398,9 @@ def _compare_stored(found: _Evidence, base: Stored, changes: Sequence[Check]) ->
             said = f"{base.file.name} measured {other}"
             found.decided[check] = _undecided(check, Word.ERROR, said)
         elif check.variant not in found.sides.base:
-            said = f"{base.file.name} does not have '{check.variant}': save it again"
+            why = {one.name: f"it was not run: {one.why}" for one in then.not_run}
+            said = why.get(check.variant, "save it again")
+            said = f"{base.file.name} does not have '{check.variant}': {said}"
             found.decided[check] = _undecided(check, Word.INCONCLUSIVE, said)
         elif check.timed and foreign:
             found.decided[check] = _undecided(check, Word.UNFIT, foreign)

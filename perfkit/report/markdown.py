@@ -23,7 +23,7 @@ def render(result: Result) -> str:
         escape(" · ".join(report.facts)),
         *tables,
         _work(report.work),
-        "\n".join(_line(line) for line in (*lines, *report.checks)),
+        "\n".join(_line(line) for line in (*lines, *report.checks, *report.not_run)),
         escape(" · ".join(report.machine)),
         "\n".join(_step(step) for step in report.steps),
     ]

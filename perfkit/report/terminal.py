@@ -31,7 +31,13 @@ from perfkit.report.words import (
 )
 from perfkit.result import Result
 
-COLORS = {Tone.NAIVE: "red", Tone.LEVER: "yellow", Tone.FIXED: "cyan", Tone.ALERT: "yellow"}
+COLORS = {
+    Tone.NAIVE: "red",
+    Tone.LEVER: "yellow",
+    Tone.FIXED: "cyan",
+    Tone.ALERT: "yellow",
+    Tone.ASIDE: "dim",
+}
 WIDE = 100
 """From so many columns on, labels stand beside the bars."""
 LEFT = 13
@@ -56,7 +62,7 @@ def render(result: Result, width: int) -> RenderableType:
         blocks += ["", _lines(said)] if said else []
     else:
         blocks.append(_work(report.work, inner))
-    blocks += ["", _lines(report.checks)]
+    blocks += ["", _lines([*report.checks, *report.not_run])]
     blocks += ["", _steps(report.steps, inner)] if report.steps else []
     return page(width, *blocks)
 

@@ -33,6 +33,7 @@ class Tone(StrEnum):
     LEVER = "wrong lever"
     FIXED = "fixed"
     ALERT = "alert"
+    ASIDE = "aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ FIXED = Mark("✓", "fixed", Tone.FIXED)
 ALONE = Mark("▪", "measured", Tone.FIXED)
 """The only variant of a user's own code, which nothing is compared with."""
 PARTIAL = Mark("◐", "partial fix", Tone.FIXED)
+NOT_RUN = Mark(figures.DASH, "not run", Tone.ASIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Report:
     others: tuple[Line, ...]
     """Further fixes, and those that remove a part of the cause."""
     checks: tuple[Line, ...]
+    not_run: tuple[Line, ...]
     steps: tuple[Step, ...]
 
 
@@ -183,6 +186,10 @@ def compose(result: Result) -> Report:
         fix=None if result.fix is None else _fix(result, result.fix),
         others=tuple(_fix(result, variant) for variant in others),
         checks=_checks(result),
+        not_run=tuple(
+            Line(NOT_RUN, f"'{clean(variant.label)}': {clean(variant.why)}.")
+            for variant in result.not_run
+        ),
         steps=_steps(result),
     )
 
@@ -498,6 +505,8 @@ def _share(result: Result, fix: Measured, verdict: Verdict) -> str:
 
 def _checks(result: Result) -> tuple[Line, ...]:
     whose = "All variants" if len(result.variants) > 1 else "All calls"
+    if result.not_run:
+        whose = f"{whose} that ran"
     answers = f"{whose} returned the same {clean(result.answer)}."
     if result.answer == NOTHING:
         answers = "There was no answer to compare."

@@ -1,6 +1,7 @@
 """The one orchestrator: probe, parameters and location in, Result out.
 
-Everything that touches the probe's code happens in worker processes. One round is every variant
+Everything that touches the probe's code happens in worker processes; only the conditions of its
+variants are asked here, once, so that all sides run the same ones. One round is every variant
 once, in a seeded random order, each in a fresh process; so whatever the machine does meanwhile
 meets all variants alike, and what differs between processes (addresses, hash seeds) is averaged.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,9 +22,19 @@ from typing import Any
 
 from perfkit import reference, stats
 from perfkit.errors import AnswersDiffer, CannotRun, NotThere, VariantFailed
-from perfkit.model import Plan, Probe, Service, Variant
+from perfkit.model import Plan, Probe, Role, Service, Variant
 from perfkit.parameters import describe
-from perfkit.result import NOTHING, Given, Interval, Measured, Noise, Result, Sample, Work
+from perfkit.result import (
+    NOTHING,
+    Given,
+    Interval,
+    Measured,
+    Noise,
+    NotRun,
+    Result,
+    Sample,
+    Work,
+)
 from perfkit.run import machine
 from perfkit.run.job import Action, Counted, Failed, Job, Report, Values
 from perfkit.run.process import Worker
@@ -126,7 +137,7 @@ def run_sides(
     not have the code.
     """
     probe = plan.probe
-    _check(probe)
+    applying, not_run = _choose(plan)
     started, begun = datetime.now(UTC), time.perf_counter()
     load_before, burnt = machine.load(), machine.burn_in()
     processors, throttled = machine.Processors.now(), machine.throttled()
@@ -138,7 +149,7 @@ def run_sides(
         }
         tell(Loading("loading the data"))
         next(iter(crews.values())).ask(Action.SETUP)
-        counted = _count(crews, probe, course, tell)
+        counted = _count(crews, probe, applying, course, tell)
         rounds, stopped = _time(crews, plan, course, counted, tell)
         component = service.component
     duration = round(time.perf_counter() - begun, 3)
@@ -163,19 +174,40 @@ def run_sides(
             noise=_noise(variants, burnt, load_before, processors, stalled),
             variants=variants,
             verdicts=stats.judge(variants),
+            not_run=not_run,
         )
         for name, variants in rounds.items()
     }
 
 
-def _check(probe: Probe[Any, Any]) -> None:
-    roles = [str(variant.role) for variant in probe.variants]
-    if roles.count("naive") != 1 or ("fixed" not in roles and probe.source is None):
-        raise CannotRun(
-            f"the probe '{probe.name}' is not complete",
-            why=f"it needs exactly one naive variant and a fixed one; it has: {', '.join(roles)}",
-            fix="see 'Adding a probe' in CONTRIBUTING.md",
-        )
+def _choose(plan: Plan) -> tuple[list[Variant[Any, Any]], tuple[NotRun, ...]]:
+    """Return the variants that apply with these parameters, and those that do not."""
+    probe, obstacles = plan.probe, plan.probe.obstacles(plan.params)
+    applying = [variant for variant in probe.variants if variant.name not in obstacles]
+    not_run = tuple(
+        NotRun(variant.name, str(variant.role), variant.label, obstacles[variant.name])
+        for variant in probe.variants
+        if variant.name in obstacles
+    )
+    _check(probe, applying, not_run)
+    return applying, not_run
+
+
+def _check(
+    probe: Probe[Any, Any], applying: Sequence[Variant[Any, Any]], not_run: Iterable[NotRun]
+) -> None:
+    roles = [variant.role for variant in applying]
+    if roles.count(Role.NAIVE) == 1 and (Role.FIXED in roles or probe.source is not None):
+        return
+    has = ", ".join(f"'{variant.name}' ({variant.role})" for variant in applying) or "none"
+    needs = f"it needs exactly one naive variant and a fixed one; it has: {has}"
+    left = [f"'{variant.name}' ({variant.role}) is not run: {variant.why}" for variant in not_run]
+    where, other = (" with these parameters", "take other parameters, or ") if left else ("", "")
+    raise CannotRun(
+        f"the probe '{probe.name}' is not complete{where}",
+        why="\n".join([needs, *left]),
+        fix=f"{other}see 'Adding a probe' in CONTRIBUTING.md",
+    )
 
 
 @contextmanager
@@ -247,14 +279,15 @@ def _place(trace: str) -> str:
 def _count(
     crews: Mapping[str, _Crew],
     probe: Probe[Any, Any],
+    applying: Sequence[Variant[Any, Any]],
     course: Course,
     tell: Callable[[Progress], None],
 ) -> list[_Basis]:
     """Count the work of every variant twice and hold its answer to the naive one's."""
-    naive = next(variant for variant in probe.variants if variant.role == "naive")
+    naive = next(variant for variant in applying if variant.role == "naive")
     ordered = [naive] + [
         variant
-        for variant in probe.variants
+        for variant in applying
         if variant is not naive and (course.counted is None or variant.name in course.counted)
     ]
     bases: list[_Basis] = []

@@ -26,7 +26,7 @@ def check(
     Raises AnswersDiffer and CannotRun as `run` does.
     """
     result = run(Plan(probe, probe.params(), location or Location(), rounds=0), tell)
-    return result, [*_work(result), *_words(result), *_recipe(probe)]
+    return result, [*_work(result), *_words(probe), *_recipe(probe)]
 
 
 def _work(result: Result) -> list[str]:
@@ -63,8 +63,9 @@ def _said(variant: Measured, cause: str, after: int, before: int, rule: str) -> 
     return f"'{variant.name}': {cause} {before:,} -> {after:,}, but {rule}"
 
 
-def _words(result: Result) -> list[str]:
-    levers = [variant for variant in result.variants if variant.role == "wrong lever"]
+def _words(probe: Probe[Any, Any]) -> list[str]:
+    # Of the probe: one that does not apply with the default parameters says why all the same.
+    levers = [variant for variant in probe.variants if variant.role == "wrong lever"]
     found = [] if levers else ["there is no wrong lever: what do people try first?"]
     return found + [
         f"'{variant.name}' does not say why it cannot help" for variant in levers if not variant.why

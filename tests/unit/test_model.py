@@ -7,7 +7,7 @@ import pytest
 
 from perfkit import Probe, Role, count, seconds, size
 from perfkit.backends.python import Python
-from perfkit.errors import NotThere
+from perfkit.errors import CannotRun, NotThere
 from perfkit.model import Variant
 from perfkit.units import Unit
 
@@ -67,6 +67,54 @@ def test_variants_are_kept_in_order_with_what_they_are_there_to_show() -> None:
     ]
 
     assert expected == probe.variants
+
+
+def too_much(_nothing: Nothing) -> str:
+    return "it needs 16 GiB"
+
+
+def no_reason(_nothing: Nothing) -> str:
+    return ""
+
+
+def out_of_order(_nothing: Nothing) -> str:
+    message = "no such luck"
+    raise ValueError(message)
+
+
+@pytest.mark.parametrize(
+    "decorate",
+    [
+        lambda probe: probe.naive("code", unless=too_much),
+        lambda probe: probe.wrong_lever("lever", why="no", unless=too_much),
+        lambda probe: probe.fixed("fix", unless=too_much),
+    ],
+)
+def test_a_variant_of_any_role_may_have_a_condition(decorate: Any) -> None:
+    probe = make_probe()
+    decorate(probe)(do_it)
+
+    assert probe.variants[0].unless is too_much
+    assert probe.obstacles(Nothing()) == {"do-it": "it needs 16 GiB"}
+
+
+def test_without_a_condition_or_a_reason_nothing_is_in_the_way() -> None:
+    probe = make_probe()
+    probe.naive("code")(do_it)
+    probe.fixed("fix", unless=no_reason)(do_it_well)
+
+    assert probe.obstacles(Nothing()) == {}
+
+
+def test_a_condition_that_fails_is_named() -> None:
+    probe = make_probe()
+    probe.naive("code", unless=out_of_order)(do_it)
+
+    with pytest.raises(CannotRun) as caught:
+        probe.obstacles(Nothing())
+
+    assert caught.value.what == "the condition of 'do-it' of two-ways raised ValueError"
+    assert caught.value.why == "no such luck"
 
 
 def test_setup_and_reset_are_remembered() -> None:

@@ -208,6 +208,21 @@ def test_a_probe_that_does_not_load_fails_its_own_file_only(shop: Shop) -> None:
     result.stdout.fnmatch_lines(["*the probe 'shop' of shop cannot be loaded", "why: *absent*"])
 
 
+def test_a_check_of_a_variant_that_does_not_apply_fails_its_own_file_only(shop: Shop) -> None:
+    shop.project.edit(
+        '"one call"', '"one call", unless=lambda basket: "20 are too many" * (basket.items == 20)'
+    )
+    shop.scenario('ask-once = ["calls == 2"]', "big", more="[params]\nitems = 20")
+    shop.scenario('ask-once = ["calls == 2"]', "small")
+
+    result = shop.test()
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*'ask-once' is not run with these parameters", "why: 20 are too many"]
+    )
+
+
 def test_a_scenario_without_checks_is_no_pass(shop: Shop) -> None:
     shop.scenario("")
     result = shop.test()

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perfkit.errors import UnreadableFile
-from perfkit.result import Component, Given, Interval, Result, decode, encode, load
+from perfkit.result import Component, Given, Interval, NotRun, Result, decode, encode, load
 from perfkit.units import Unit
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.json"))
@@ -85,6 +85,21 @@ def test_a_run_that_only_counted_has_no_rounds() -> None:
         variant["samples"] = []
 
     assert decode(json.dumps(changed).encode(), "run.json").rounds == 0
+
+
+@EVERY
+def test_a_file_from_before_variants_could_be_left_aside_is_read(path: Path) -> None:
+    older = json.loads(path.read_bytes())
+    assert older.pop("not_run") == []
+
+    assert decode(json.dumps(older).encode(), "run.json") == load(path)
+
+
+def test_what_was_not_run_survives_the_file() -> None:
+    left = NotRun("ask-nobody", "fixed", "no question", "there is no crystal ball")
+    result = msgspec.structs.replace(load(SMALLEST), not_run=(left,))
+
+    assert decode(encode(result), "run.json").not_run == (left,)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +186,12 @@ def test_an_unknown_field_is_refused_wherever_it_is(place: tuple[str | int, ...]
     assert "surprise" in refused(json.dumps(changed).encode()).why
 
 
-@pytest.mark.parametrize("field", [name for name in Result.__struct_fields__ if name != "schema"])
+OPTIONAL = {"schema", "not_run"}
+
+
+@pytest.mark.parametrize(
+    "field", [name for name in Result.__struct_fields__ if name not in OPTIONAL]
+)
 def test_a_missing_field_is_refused(field: str) -> None:
     changed = tree()
     del changed[field]
@@ -248,6 +268,14 @@ def test_two_variants_of_one_name_are_refused() -> None:
     changed = tree()
     changed["variants"][1]["name"] = changed["variants"][2]["name"]
     changed["verdicts"] = []
+
+    assert contradicts(changed)
+
+
+def test_a_variant_that_was_run_and_not_run_is_refused() -> None:
+    changed = tree()
+    run = changed["variants"][1]
+    changed["not_run"] = [{key: run[key] for key in ("name", "role", "label", "why")}]
 
     assert contradicts(changed)
 

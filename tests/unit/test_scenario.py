@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from sample_probes import choosy
 
 from perfkit import registry, scenario
-from perfkit.errors import UnreadableFile, UsageError
+from perfkit.errors import CannotRun, UnreadableFile, UsageError
 
 GOOD = 'probe = "db-fetch"\ntitle = "T"\nstory = "S"\n'
 
@@ -116,6 +117,59 @@ def test_the_fix_is_the_first_that_is_whole(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(registry, "probe", lambda _: partial)
 
     assert expected('fixed = ["rows == 200"]') == [f"{fixes[1].name}: rows == 200"]
+
+
+@pytest.fixture
+def choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every name stand for a probe whose variants have conditions."""
+    monkeypatch.setattr(registry, "probe", lambda _: choosy.probe)
+
+
+def wished(wish: str, checks: str) -> list[str]:
+    text = f'{GOOD}[params]\nwish = "{wish}"\n[checks]\n{checks}'
+    return [str(check) for check in scenario.decode(text, "bad.toml").expected("bad.toml")]
+
+
+@pytest.mark.usefixtures("choose")
+def test_a_role_stands_for_the_variants_that_run_with_the_parameters() -> None:
+    checks = '"fixed/naive" = ["calls < 1x"]'
+
+    assert wished("", checks) == ["once/many: calls < 1x"]
+    assert wished("crowded", checks) == ["once/many-in-parts: calls < 1x"]
+    assert wished("two", checks) == ["twice/many: calls < 1x"]
+
+
+@pytest.mark.usefixtures("choose")
+@pytest.mark.parametrize(
+    ("wish", "checks", "name", "why"),
+    [
+        ("two", 'once = ["calls < 2"]', "once", "it names one, 2 are missing"),
+        ("two", '"once@base" = ["calls <= 1x"]', "once", "it names one, 2 are missing"),
+        ("two", '"twice/once" = ["calls < 2x"]', "once", "it names one, 2 are missing"),
+        ("two", 'wrong = ["calls > 2"]', "wrong", "'still-many': it has one hand"),
+        (
+            "unfixable",
+            '"naive/fixed" = ["calls > 2x"]',
+            "fixed",
+            "'once': it names one, 2 are missing\n'twice': it names two, 3 are missing",
+        ),
+    ],
+)
+def test_a_check_of_what_is_not_run_with_the_parameters_says_why(
+    wish: str, checks: str, name: str, why: str
+) -> None:
+    with pytest.raises(CannotRun) as caught:
+        wished(wish, checks)
+
+    assert caught.value.what.startswith("bad.toml: ")
+    assert caught.value.what.endswith(f": '{name}' is not run with these parameters")
+    assert caught.value.why == why
+
+
+@pytest.mark.usefixtures("choose")
+def test_a_variant_that_is_not_there_at_all_is_no_matter_of_parameters() -> None:
+    with pytest.raises(UnreadableFile, match="no variant 'thrice'; did you mean 'twice'"):
+        wished("two", 'thrice = ["calls < 2"]')
 
 
 def test_a_variant_may_be_named() -> None:

@@ -23,6 +23,7 @@ from perfkit.verdict import Policy, Word
 COUNTED = 'naive = ["calls == 11"]'
 CHANGED = '"naive@base" = ["calls <= 1x"]'
 TIMED = 'ask-each = ["time < 1s"]'
+CONDITION = '"one call", unless=lambda wanted: "20 are too many" * (wanted.items == 20)'
 
 
 @pytest.fixture(autouse=True)
@@ -335,6 +336,19 @@ class TestOneScenarioFails:
         assert other.error == "the probe 'broken' of shop cannot be loaded: ImportError: no libshop"
         assert (gate.verdict, gate.exit) == (Word.ERROR, Exit.CANNOT_RUN)
 
+    def test_a_check_of_a_variant_that_does_not_apply_is_an_error_that_says_why(
+        self, project: Project
+    ) -> None:
+        project.edit('"one call"', CONDITION)
+        project.scenario('ask-once = ["calls == 2"]', "a", more="[params]\nitems = 20")
+        project.scenario('ask-once = ["calls == 2"]', "b")
+
+        failed, passed = gated().scenarios
+
+        assert failed.verdict is Word.ERROR
+        assert "'ask-once' is not run with these parameters: 20 are too many" in failed.error
+        assert passed.verdict is Word.PASS
+
     def test_code_that_raises_is_an_error_and_the_next_scenario_is_judged(
         self, project: Project
     ) -> None:
@@ -492,6 +506,26 @@ class TestAgainstARevision:
             "calls 21 against 11",
         ]
         assert [judged.verdict for judged in one.judged] == [Word.PASS, Word.FAIL]
+
+    def test_a_role_stands_at_both_sides_for_what_runs_with_the_parameters(
+        self, project: Project
+    ) -> None:
+        project.write(
+            "shop/story.py",
+            f'{STORY}\n@probe.fixed("no call")\ndef ask_nobody(_python, basket):\n'
+            "    return basket.items\n",
+        )
+        project.scenario('"fixed@base" = ["calls <= 1x"]', more="[params]\nitems = 20")
+        project.commit()
+        project.edit('"one call"', CONDITION)
+
+        one = only(gated(Order(base="HEAD")))
+
+        assert shown(one) == {"ask-nobody@base: calls <= 1x": Word.PASS}
+        for result in (one.result, one.base):
+            assert result is not None
+            assert [variant.name for variant in result.variants] == ["ask-each", "ask-nobody"]
+            assert [variant.name for variant in result.not_run] == ["ask-once"]
 
     def test_both_sides_are_timed_in_the_same_rounds(self, project: Project) -> None:
         project.scenario('"naive@base" = ["time < 900%"]')
@@ -757,6 +791,25 @@ class TestAgainstAFile:
 
         assert judged.verdict is Word.INCONCLUSIVE
         assert "does not have 'ask-each-backwards'" in judged.said
+
+    def test_a_variant_that_did_not_apply_when_it_was_saved_is_inconclusive_and_says_why(
+        self, project: Project
+    ) -> None:
+        lever = '"a call an item, backwards"'
+        missing = '"" if Path("mirror").exists() else "no mirror is installed"'
+        project.edit(lever, f"{lever}, unless=lambda _: {missing}")
+        project.edit("from typing", "from pathlib import Path\nfrom typing")
+        project.scenario(COUNTED)
+        base = project.write("base.json", encode(gated()).decode())
+        project.write("mirror", "")
+        project.scenario('"wrong@base" = ["calls <= 1x"]')
+
+        judged = checked(gated(Order(against=base)))
+
+        assert judged.verdict is Word.INCONCLUSIVE
+        assert judged.said == (
+            "base.json does not have 'ask-each-backwards': it was not run: no mirror is installed"
+        )
 
     def test_other_parameters_do_not_compare(self, project: Project, base: Path) -> None:
         project.scenario(CHANGED, more="[params]\nitems = 7")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from perfkit import stats
-from perfkit.result import Measured, Result, load
+from perfkit.result import Measured, NotRun, Result, load
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 NAMES = ("db-fetch", "db-fetch-far", "db-first-row")
@@ -64,6 +64,18 @@ def keep_rounds(result: Result, number: int) -> Result:
     for known in result.variants:
         result = change_variant(result, known.name, samples=known.samples[:number])
     return judge(result)
+
+
+def left_aside() -> Result:
+    """Return a result as if two more variants did not apply with its parameters."""
+    why = "it needs 16 GiB of memory for all that it asks at once, and has a limit of 1 MiB"
+    return change(
+        sample("db-first-row"),
+        not_run=(
+            NotRun("all-at-once", "fixed", "all at once", why),
+            NotRun("ask-twice", "wrong lever", "ask twice", "10,000 rows are too many for it"),
+        ),
+    )
 
 
 def count_only() -> Result:

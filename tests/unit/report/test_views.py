@@ -22,12 +22,13 @@ from unit.report.samples import (
     change_variant,
     count_only,
     keep_rounds,
+    left_aside,
     sample,
 )
 
 from perfkit.cli.console import PLAIN
 from perfkit.report import markdown, terminal
-from perfkit.result import SCHEMA, Result
+from perfkit.result import SCHEMA, NotRun, Result
 
 WIDTHS = (62, 80, 120)
 HOSTILE = ("[bold]x[/]", "<script>", "a|b", "`id`", "*a* _b_", "[x](http://y)", "a\n# b", "界" * 60)
@@ -65,7 +66,7 @@ def hostile(text: str) -> Result:
             for name, one in known.work.items()
         }
         result = change_variant(result, known.name, label=text, why=text, work=work)
-    return result
+    return change(result, not_run=(NotRun("left", "fixed", text, text),))
 
 
 def hold_to(path: Path, text: str) -> None:
@@ -89,10 +90,30 @@ def test_counts_alone_are_the_golden_ones() -> None:
     hold_to(GOLDEN / "db-fetch-counted-80.txt", report(count_only()))
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_was_not_run_is_said_as_in_the_golden_ones(width: int) -> None:
+    hold_to(GOLDEN / f"not-run-{width}.txt", report(left_aside(), width))
+
+
+def test_what_was_not_run_is_said_in_markdown_too() -> None:
+    hold_to(GOLDEN / "not-run.md", markdown.render(left_aside()))
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_what_was_not_run_is_dim_and_has_a_sign_and_words(color: bool) -> None:  # noqa: FBT001
+    drawn = draw(terminal.render(left_aside(), 120), color=color)
+    (line,) = (line for line in drawn.splitlines() if "ask twice" in line)
+
+    assert re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() == (
+        " – not run      'ask twice': 10,000 rows are too many for it."
+    )
+    assert set(re.findall(r"\x1b\[([\d;]*)m", line)) == ({"0", "2"} if color else set())
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [40, *WIDTHS, 99, 100, 200])
 def test_no_line_is_longer_than_the_width(name: str, width: int) -> None:
-    for result in (sample(name), keep_rounds(sample(name), 2), count_only()):
+    for result in (sample(name), keep_rounds(sample(name), 2), count_only(), left_aside()):
         for text in (report(result, width), short(result, width)):
             assert max(map(len, text.splitlines())) <= width
 
@@ -180,7 +201,8 @@ def test_colors_are_the_terminals_own_and_never_alone() -> None:
 
 
 def test_every_sign_has_a_stand_in_for_plain_terminals() -> None:
-    texts = [report(sample(name), width) for name in NAMES for width in WIDTHS]
+    results = [left_aside(), *map(sample, NAMES)]
+    texts = [report(result, width) for result in results for width in WIDTHS]
 
     lacking = {sign for text in texts for sign in text.translate(PLAIN) if not sign.isascii()}
 
@@ -193,6 +215,7 @@ def test_the_short_report_is_the_fix_and_the_wrong_levers() -> None:
     assert [line[:15].strip() for line in lines] == ["✓ fix", "≈ wrong lever", "≈ wrong lever"]
     assert "116" in lines[0]
     assert "Parsing was never" not in short(sample(), 120)
+    assert "not run" not in short(left_aside(), 120)
 
 
 def test_an_interrupted_run_says_so_in_the_first_line_of_every_view() -> None:

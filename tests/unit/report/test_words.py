@@ -17,6 +17,7 @@ from unit.report.samples import (
     count_only,
     judge,
     keep_rounds,
+    left_aside,
     sample,
     slow_down,
     variant,
@@ -24,7 +25,7 @@ from unit.report.samples import (
 
 from perfkit import stats
 from perfkit.report.words import Line, Report, compose
-from perfkit.result import Given, Interval, Noise, Result
+from perfkit.result import Given, Interval, Noise, NotRun, Result
 from perfkit.units import Unit
 
 X, DASH = "\N{MULTIPLICATION SIGN}", "\N{EN DASH}"
@@ -323,6 +324,17 @@ def test_answers_name_what_was_returned() -> None:
     assert check(changed, "answers").text == "All variants returned the same 3 rows."
 
 
+def test_what_was_not_run_is_named_and_not_credited_with_an_answer() -> None:
+    left, usual = left_aside(), sample("db-first-row")
+
+    first, second = (line.text for line in compose(left).not_run)
+    assert first.startswith("'all at once': it needs 16 GiB of memory for all that it asks at once")
+    assert second == "'ask twice': 10,000 rows are too many for it."
+    assert compose(usual).not_run == ()
+    assert check(left, "answers").text.startswith("All variants that ran returned the same ")
+    assert check(usual, "answers").text.startswith("All variants returned the same ")
+
+
 def test_a_calm_machine_is_called_calm() -> None:
     line = check(with_noise(sample("db-fetch-far")), "noise")
 
@@ -452,6 +464,9 @@ def test_control_characters_from_a_file_are_not_printed(text: str) -> None:
     assert report.work.rows[3].label == "a b"
     assert fix(result).text.startswith("'a b' is")
     assert check(result, "answers").text == "All variants returned the same a b."
+
+    left = change(result, not_run=(NotRun("left", "fixed", text, text),))
+    assert [line.text for line in compose(left).not_run] == ["'a b': a b."]
 
 
 @pytest.mark.parametrize("name", NAMES)

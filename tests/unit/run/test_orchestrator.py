@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from leftovers import alive, folders, processes, until
-from sample_probes import faulty, notes, rows, steady
+from sample_probes import choosy, faulty, notes, rows, steady
 from sample_probes.notes import Notes
 
 from perfkit import reference, result
@@ -20,7 +20,7 @@ from perfkit.backends.postgres_service import PostgresService
 from perfkit.backends.python import Python
 from perfkit.errors import AnswersDiffer, CannotRun, ComponentLost, PerfkitError, VariantFailed
 from perfkit.model import Location, Plan, Probe
-from perfkit.result import Result
+from perfkit.result import NotRun, Result
 from perfkit.run.orchestrator import Counting, Loading, Progress, Timing, run
 
 pytestmark = pytest.mark.usefixtures("without_variables")
@@ -157,7 +157,89 @@ class TestWhatIsRun:
         assert [sorted(positions) for positions in zip(*first, strict=True)] == [[0, 1, 2]] * 3
 
 
+LEVER, FIXES = "'still-many' (wrong lever)", ["'once' (fixed)", "'twice' (fixed)"]
+
+
+class TestVariantsThatDoNotApply:
+    def test_are_neither_counted_nor_timed_and_the_result_says_why(self, file: str) -> None:
+        measured = run(Plan(choosy.probe, Notes(file, "two"), rounds=1))
+        assert [variant.name for variant in measured.variants] == ["many", "twice"]
+        assert measured.not_run == (
+            NotRun("many-in-parts", "naive", "many calls in parts", "there is room for all"),
+            NotRun("still-many", "wrong lever", "as many calls", "it has one hand"),
+            NotRun("once", "fixed", "one call", "it names one, 2 are missing"),
+        )
+        assert {noted["what"] for noted in notes.read(file)} == {"asked", "many", "twice"}
+        assert [verdict.variant for verdict in measured.verdicts] == ["twice"]
+        assert result.decode(result.encode(measured), "test") == measured
+
+    def test_leave_another_naive_variant_to_compare_with(self, file: str) -> None:
+        whole = run(Plan(choosy.probe, Notes(file), rounds=0))
+        crowded = run(Plan(choosy.probe, Notes(file, "crowded"), rounds=0))
+        assert [whole.naive.name, crowded.naive.name] == ["many", "many-in-parts"]
+        assert [variant.name for variant in crowded.not_run] == ["many"]
+
+    def test_leave_the_next_fix_to_hold_others_to(self, file: str) -> None:
+        fixes = [run(Plan(choosy.probe, Notes(file, wish), rounds=0)).fix for wish in ("", "two")]
+        assert [fix and fix.name for fix in fixes] == ["once", "twice"]
+
+    def test_are_chosen_once_and_not_by_a_worker(self, file: str) -> None:
+        run(Plan(choosy.probe, Notes(file), rounds=1))
+        assert processes_of(file, "asked") == [os.getpid()] * 4
+
+    @pytest.mark.parametrize(
+        ("wish", "has", "left"),
+        [
+            (
+                "whole",
+                ["'many' (naive)", "'many-in-parts' (naive)", LEVER, *FIXES],
+                [],
+            ),
+            (
+                "nowhere",
+                [LEVER, *FIXES],
+                [
+                    "'many' (naive) is not run: it needs room for all",
+                    "'many-in-parts' (naive) is not run: there is room for all",
+                ],
+            ),
+            (
+                "unfixable",
+                ["'many' (naive)", LEVER],
+                [
+                    "'many-in-parts' (naive) is not run: there is room for all",
+                    "'once' (fixed) is not run: it names one, 2 are missing",
+                    "'twice' (fixed) is not run: it names two, 3 are missing",
+                ],
+            ),
+        ],
+    )
+    def test_must_leave_one_naive_variant_and_a_fix(
+        self, file: str, wish: str, has: list[str], left: list[str]
+    ) -> None:
+        with pytest.raises(CannotRun) as caught:
+            run(Plan(choosy.probe, Notes(file, wish), rounds=0))
+        assert caught.value.what.startswith("the probe 'choosy' is not complete")
+        assert ("with these parameters" in caught.value.what) is bool(left)
+        needs = f"it needs exactly one naive variant and a fixed one; it has: {', '.join(has)}"
+        assert caught.value.why.splitlines() == [needs, *left]
+        assert ("take other parameters" in caught.value.fix) is bool(left)
+        assert {noted["what"] for noted in notes.read(file)} == {"asked"}
+
+    def test_a_condition_that_raises_is_named_before_anything_is_started(self, file: str) -> None:
+        with pytest.raises(CannotRun, match="the condition of 'many-in-parts' of choosy raised"):
+            run(Plan(choosy.probe, Notes(file, "raise"), rounds=0))
+        assert processes_of(file, "asked") == [os.getpid()]
+
+
 class TestBadProbes:
+    def test_two_naive_variants_without_a_condition_are_refused(self, file: str) -> None:
+        with pytest.raises(CannotRun, match=r"the probe 'undecided' is not complete$") as caught:
+            ran(choosy.undecided, file)
+        assert caught.value.why.endswith(
+            "it has: 'many' (naive), 'many-in-parts' (naive), 'once' (fixed)"
+        )
+
     def test_a_probe_without_a_fix_is_refused(self, file: str) -> None:
         with pytest.raises(CannotRun, match="the probe 'unfinished' is not complete"):
             ran(steady.unfinished, file)

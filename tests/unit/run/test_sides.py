@@ -201,6 +201,19 @@ def test_a_side_may_be_a_part_of_its_checkout(tale: Tale) -> None:
     assert tale.noted("load") == [("part", None)]
 
 
+def test_what_does_not_apply_is_run_at_no_side_whatever_the_base_says(tale: Tale) -> None:
+    # The base does not know of the condition yet.
+    tale.edit(CHANGE, 'why="No."', 'why="No.", unless=lambda _where: "not here"')
+
+    found = tale.run(Course(sides=(tale.side(CHANGE), tale.side(BASE))), rounds=1)
+
+    for result in found.values():
+        assert [one.name for one in result.variants] == ["many", "few"]
+        assert [(one.name, one.why) for one in result.not_run] == [("still-many", "not here")]
+    assert tale.noted("wrong") == []
+    assert {side for side, _ in tale.noted("fixed")} == {CHANGE, BASE}
+
+
 # Which rounds there are
 
 

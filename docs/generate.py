@@ -27,6 +27,7 @@ from perfkit.errors import Exit, UnreadableFile
 from perfkit.model import Probe, Variant
 from perfkit.outcome import Gated
 from perfkit.parameters import Parameter, describe
+from perfkit.report import missing
 from perfkit.report.annotations import WARNINGS
 from perfkit.report.gate_words import MARKS
 from perfkit.units import SPELLINGS, Unit, show
@@ -66,6 +67,7 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "formats.md", formats()
     yield "gate-file.md", gate_file()
     yield "gate-schema.json", _schema(outcome.Gate)
+    yield "missing-file.md", missing_file()
     yield "pytest.md", pytest_plugin()
     yield "api.md", public_api()
 
@@ -140,7 +142,9 @@ def _default(parameter: Parameter) -> str:
 
 
 def _variant(variant: Variant[Any, Any]) -> list[str]:
-    role = f"{variant.role}, partial" if variant.partial else str(variant.role)
+    partial = ", partial" if variant.partial else ""
+    condition = ", not with all parameters" if variant.unless is not None else ""
+    role = f"{variant.role}{partial}{condition}"
     return [f"`{variant.name}`", role, variant.label, variant.why]
 
 
@@ -225,6 +229,18 @@ judged from. [Verdicts](verdicts.md) has the words. The rules are those of a res
 ```{{literalinclude}} gate-schema.json
 :language: json
 ```
+"""
+
+
+def missing_file() -> str:
+    """Describe the fields of what `perfkit missing --json` prints."""
+    return f"""# Missing numbers
+
+What `perfkit missing --json` prints, with the schema `{missing.FOUND}`. `--plan --json` prints
+[Planned](#planned), with `{missing.PLANNED}`, and `--make FILE --json` prints
+[Written](#written), with `{missing.WRITTEN}`. Times are in seconds, sizes in bytes.
+
+{_structs(missing, "Found")}
 """
 
 
@@ -363,6 +379,9 @@ target. All are read before anything is run.
 A target names variants, or a role:
 
 {_table(["Role", "Stands for"], [[f"`{role}`", ROLES[role]] for role in checks.ROLES])}
+
+Roles stand for variants that run with the scenario's parameters. A check that speaks of a variant
+that does not is an error, which says why.
 
 ## Measured figures
 

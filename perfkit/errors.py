@@ -2,10 +2,12 @@
 
     PerfkitError
     ├── UsageError          the command line, a parameter or a file is not what it should be
-    │   └── UnreadableFile  a result or scenario file that is cut short, foreign or malformed
+    │   ├── UnreadableFile  a file that is cut short, foreign or malformed
+    │   └── BrokenPromise   numbers are not what was promised: twice, foreign, too few or many
     ├── CannotRun           something the run needs is missing here
     │   ├── MissingExtra    an optional package of perfkit is not installed
     │   ├── ComponentLost   the server went away in the middle of the run
+    │   ├── CannotDecode    a solver's state is too small to name what is missing
     │   ├── NotThere        a module, function or variant does not exist there
     │   └── VariantFailed   a probe's own code raised, or its worker process died
     ├── NothingMatched      no scenario or check is meant, so nothing would be judged
@@ -66,7 +68,11 @@ class UsageError(PerfkitError):
 
 
 class UnreadableFile(UsageError):
-    """A result or scenario file that is cut short, foreign or malformed."""
+    """A file that is cut short, foreign or malformed."""
+
+
+class BrokenPromise(UsageError):
+    """A file of numbers is not what was promised: some are twice, foreign, too few or too many."""
 
 
 class CannotRun(PerfkitError):
@@ -86,6 +92,10 @@ class MissingExtra(CannotRun):
 
 class ComponentLost(CannotRun):
     """The server went away in the middle of the run."""
+
+
+class CannotDecode(CannotRun):
+    """A solver's state is too small to name what is missing; another solver may."""
 
 
 class NotThere(CannotRun):

@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": ("compare:compare_files", KEEP),
     "show": ("show:show_file", AGAIN),
     "recheck": ("recheck:recheck_file", AGAIN),
+    "missing": ("missing:find_numbers", MORE),
     "check": ("check:check_probes", MORE),
     "doctor": ("doctor:examine", MORE),
     "new": ("new:app", MORE),

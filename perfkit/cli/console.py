@@ -43,9 +43,11 @@ def write(stream: TextIO, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def render(draw: Callable[[int], RenderableType], color: Color = Color.AUTO) -> str:
-    """Draw something for stdout, as wide as the terminal allows; return the text."""
-    console = make_console(sys.stdout, color)
+def render(
+    draw: Callable[[int], RenderableType], color: Color = Color.AUTO, stream: TextIO | None = None
+) -> str:
+    """Draw something for stdout, or another stream, as wide as it allows; return the text."""
+    console = make_console(stream or sys.stdout, color)
     width = min(console.width, WIDEST)
     console.width = width
     memory = io.StringIO()

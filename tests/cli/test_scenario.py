@@ -136,6 +136,20 @@ def test_a_mistake_is_named(
     assert ended.stderr.startswith("error: ")
 
 
+@pytest.mark.parametrize("command", ["show", "run"])
+def test_a_check_of_a_variant_that_does_not_apply_says_why(
+    perfkit: Run, project: Project, command: str
+) -> None:
+    project.edit('"one call"', '"one call", unless=lambda _: "it is out of order"')
+    project.scenario('ask-once = ["calls == 2"]')
+
+    ended = perfkit("scenario", command, "basket")
+
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "calls == 2: 'ask-once' is not run with these parameters\n" in ended.stderr
+    assert "  why  it is out of order\n" in ended.stderr
+
+
 # Running
 
 

@@ -46,7 +46,9 @@ def loaded(arguments: str) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", ["--help", "-h", "list", "--version", "probe --help"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "-h", "list", "--version", "probe --help", "missing --help"]
+)
 def test_nothing_heavy_is_loaded_to_say_what_there_is(arguments: str) -> None:
     packages = {module.partition(".")[0] for module in loaded(arguments)}
 

@@ -113,7 +113,7 @@ def test_recheck_finds_a_verdict_that_its_values_do_not_bear(perfkit: Run, tmp_p
 
 
 def test_every_help_page_has_three_examples_and_both_flags(perfkit: Run) -> None:
-    commands = ["list", "probe", "explain", "show", "recheck", "check", "doctor"]
+    commands = ["list", "probe", "explain", "show", "recheck", "missing", "check", "doctor"]
     for command in [[], *([name] for name in commands), ["new", "probe"]]:
         ended = perfkit(*command, "-h")
 

@@ -24,19 +24,32 @@ RUN = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from perfkit.model import Location, Plan
-from perfkit.run.orchestrator import run
+from perfkit.run.orchestrator import Course, run, run_sides
+from perfkit.probes import missing_number
 from sample_probes import rows
-run(Plan(rows.probe, rows.Rows(), Location(sys.argv[2], rtt=float(sys.argv[3])), rounds=1))
+url, rtt, what = sys.argv[2:]
+if what == "rows":
+    run(Plan(rows.probe, rows.Rows(), Location(url, rtt=float(rtt)), rounds=1))
+else:
+    # These write files: of runs, and of halves.
+    writing = Course(counted=frozenset({"sort-externally", "split-at-pivots"}))
+    numbers = missing_number.Numbers(200_000, missing=3, promised=0, memory=2**20)
+    run_sides(Plan(missing_number.probe, numbers, rounds=0), writing)
 """
 MOMENTS = 10
 """Kills of each kind of run, spread over its whole length."""
-RUNS = {"embedded": ("", "0"), "embedded, far": ("", "0.001"), "the user's own": ("own", "0")}
+RUNS = {
+    "embedded": ("", "0", "rows"),
+    "embedded, far": ("", "0.001", "rows"),
+    "the user's own": ("own", "0", "rows"),
+    "files": ("", "0", "numbers"),
+}
 
 
-def start(url: str, rtt: str, place: Path) -> subprocess.Popen[bytes]:
+def start(url: str, rtt: str, what: str, place: Path) -> subprocess.Popen[bytes]:
     """Start a short run with a temporary folder of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, json.dumps(sys.path), url, rtt],
+        [sys.executable, "-c", RUN, json.dumps(sys.path), url, rtt, what],
         env=os.environ | {"TMPDIR": str(place)},
     )
 
@@ -50,13 +63,13 @@ def own_place() -> Iterator[Path]:
 
 
 @cache
-def length(url: str, rtt: str) -> float:
+def length(url: str, rtt: str, what: str) -> float:
     """Return how many seconds a run takes that nobody kills."""
     place = Path(tempfile.mkdtemp(prefix="tests-"))
     place.chmod(0o755)
     try:
         begun = time.perf_counter()
-        with start(url, rtt, place) as run:
+        with start(url, rtt, what, place) as run:
             assert run.wait() == 0
         took = time.perf_counter() - begun
         assert processes(place) == []
@@ -83,12 +96,12 @@ def moments(kind: str) -> list[float]:
 def test_nothing_stays_after_a_kill(
     kind: str, share: float, own_server: OwnServer, own_place: Path
 ) -> None:
-    url, rtt = RUNS[kind]
+    url, rtt, what = RUNS[kind]
     url = own_server.url() if url else ""
     before = own_server.everything()
-    with start(url, rtt, own_place) as run:
+    with start(url, rtt, what, own_place) as run:
         try:
-            run.wait(share * length(url, rtt))
+            run.wait(share * length(url, rtt, what))
         except subprocess.TimeoutExpired:
             run.kill()
     until(lambda: processes(own_place) == [], "every process ends")

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import typer.main
 from projects import Project as Checkout
+from sample_probes import choosy
 
 import perfkit
 from perfkit import checks, decide, outcome, registry, result, scenario, stats, work, workload
@@ -24,6 +25,7 @@ from perfkit.cli.app import COMMANDS, make_app
 from perfkit.errors import Exit
 from perfkit.gate import fitness
 from perfkit.parameters import describe
+from perfkit.report import missing
 from perfkit.run import machine, orchestrator
 from perfkit.scenario import Scenario
 from perfkit.settings import BUDGET, Project, Settings
@@ -72,6 +74,16 @@ def test_page_of_a_probe_has_its_recipe_code_and_counters(folder: Path, name: st
     for parameter in describe(probe.params):
         assert f"| `{parameter.name}` | {parameter.text} |" in page
         assert parameter.bounds in page
+
+
+def test_page_of_a_probe_says_which_variants_have_a_condition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "recipe", lambda _: None)
+    page = runpy.run_path(str(DOCS / "generate.py"))["probe_page"](choosy.handless)
+
+    assert "| `many` | naive | many calls |" in page
+    assert "| `still-many` | wrong lever, not with all parameters | as many calls |" in page
 
 
 def test_list_of_probes_has_them_all(folder: Path) -> None:
@@ -375,6 +387,49 @@ def test_scenario_of_the_readme_can_be_read() -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", text(ROOT / "README.md"), re.DOTALL)
 
     assert len(scenario.decode(block, "README.md").expected("README.md")) == 3
+
+
+def test_every_field_that_perfkit_missing_prints_is_described(folder: Path) -> None:
+    page = text(folder / "missing-file.md")
+
+    for document in (missing.Found, missing.Tried, missing.Planned, missing.Written):
+        _, heading, rest = page.partition(f"## {document.__name__}\n")
+        assert heading, document
+        fields = re.findall(r"^\| `(\w+)` \|", rest.partition("\n## ")[0], re.MULTILINE)
+        assert fields == list(document.__struct_fields__)
+
+
+def without_times(said: str) -> str:
+    """Leave out what differs from run to run."""
+    return re.sub(r"[\d.]+ (?:GB/s|s|ms|µs)\b", "...", said)
+
+
+def test_commands_of_the_page_on_missing_numbers_print_what_it_shows(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    page = text(DOCS / "howto" / "missing.md")
+    blocks = re.findall(r"```\{code-block\} console\n(.*?)```", page, re.DOTALL)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(Path.home()),
+        "LC_ALL": "C.UTF-8",
+    }
+    assert len(blocks) > 5
+
+    for command, shown in re.findall(
+        r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE
+    ):
+        ended = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+            timeout=120,
+        )
+        assert without_times(shown) == without_times(ended.stdout), command
 
 
 def test_python_of_the_result_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import pytest
 from perfkit import errors
 from perfkit.errors import (
     AnswersDiffer,
+    BrokenPromise,
+    CannotDecode,
     CannotRun,
     ComponentLost,
     Exit,
@@ -24,6 +26,8 @@ CODES = {
     PerfkitError: Exit.CANNOT_RUN,
     UsageError: Exit.USAGE,
     UnreadableFile: Exit.USAGE,
+    BrokenPromise: Exit.USAGE,
+    CannotDecode: Exit.CANNOT_RUN,
     CannotRun: Exit.CANNOT_RUN,
     MissingExtra: Exit.CANNOT_RUN,
     ComponentLost: Exit.CANNOT_RUN,

@@ -160,7 +160,8 @@ def complaint(words: list[str]) -> str:
     if command is None:
         return f"no command: perfkit {' '.join(words)}"
     known = {"-h", "--help", *(option for each in command.params for option in each.opts)}
-    foreign = [word for word in rest if word.startswith("-") and word.split("=")[0] not in known]
+    options = [word for word in rest if word.startswith("-") and word != "-"]
+    foreign = [word for word in options if word.split("=")[0] not in known]
     if foreign:
         return f"no such option: perfkit {' '.join(words)}"
     named = next(iter(rest), "")

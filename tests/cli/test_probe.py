@@ -10,6 +10,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from perfkit import registry
+from perfkit.cli.check import check_probes
+from perfkit.errors import Exit
+
 from .conftest import Run
 
 FEW = ("-s", "orders=10")
@@ -161,8 +165,20 @@ def test_server_of_the_user_that_cannot_be_used(
         assert "hunter2" not in ended.stderr + ended.stdout
 
 
-def test_check_holds_every_shipped_probe(perfkit: Run) -> None:
-    ended = perfkit("check")
+def test_check_holds_the_probes_it_is_given(perfkit: Run) -> None:
+    ended = perfkit("check", "db-first-row", "db-top-rows")
 
     assert ended.returncode == 0
-    assert sorted(line.split()[0] for line in ended.stdout.splitlines()) == ["holds"] * 3
+    held = [line.split()[:2] for line in ended.stdout.splitlines()]
+    assert held == [["holds", "db-first-row:"], ["holds", "db-top-rows:"]]
+
+
+def test_check_holds_all_probes_where_none_is_given(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Not all there are: `tests/test_stories.py` does that, and it takes its time.
+    alone = {"db-top-rows": registry.entry("db-top-rows")}
+    monkeypatch.setattr(registry, "entries", lambda: alone)
+
+    assert check_probes() == Exit.FINE
+    assert capfd.readouterr().out.startswith("holds  db-top-rows: rows 10,000 -> 10")

@@ -36,8 +36,8 @@ else:
     numbers = missing_number.Numbers(200_000, missing=3, promised=0, memory=2**20)
     run_sides(Plan(missing_number.probe, numbers, rounds=0), writing)
 """
-MOMENTS = 10
-"""Kills of each kind of run, spread over its whole length."""
+MOMENTS = {"files": 5}
+"""Kills of each kind of run, spread over its whole length; 10 by default."""
 RUNS = {
     "embedded": ("", "0", "rows"),
     "embedded, far": ("", "0.001", "rows"),
@@ -80,9 +80,9 @@ def length(url: str, rtt: str, what: str) -> float:
 
 
 def moments(kind: str) -> list[float]:
-    """Draw one moment from each tenth of the run's length, as shares of it."""
-    draw = random.Random(kind)
-    return [(number + draw.random()) / MOMENTS for number in range(MOMENTS)]
+    """Draw one moment from each stretch of the run's length, as shares of it."""
+    draw, kills = random.Random(kind), MOMENTS.get(kind, 10)
+    return [(number + draw.random()) / kills for number in range(kills)]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from perfkit.errors import CannotRun, UsageError
 from perfkit.reference import resolve
 
 ROOT = Path(__file__).parents[2]
-BUILT_IN = ["db-fetch", "db-first-row", "db-top-rows"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+BUILT_IN = list(PROJECT["entry-points"]["perfkit.probes"])
 
 PROBE = """
 from dataclasses import dataclass

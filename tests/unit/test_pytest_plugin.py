@@ -435,10 +435,6 @@ def test_the_checks_of_a_file_stay_together_where_tests_are_spread(shop: Shop) -
     shop.project.write(
         "conftest.py",
         textwrap.dedent("""
-            def pytest_configure(config):
-                config.pluginmanager.register(object(), "xdist")
-                config.addinivalue_line("markers", "xdist_group(name): as xdist has it")
-
             def pytest_collection_modifyitems(items):
                 groups = {item.get_closest_marker("xdist_group").args for item in items}
                 print("groups", len(groups))

@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
-    (command,) = [command for command in commands if command.endswith("pytest")]
+    (command,) = [command for command in commands if ".venv/bin/pytest" in command]
 
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 

@@ -84,7 +84,7 @@ def test_an_unknown_ending_is_refused_with_those_that_there_are(name: str, tmp_p
     assert all(ending in caught.value.why for ending in files.GATE_FORMATS)
 
 
-@pytest.mark.parametrize("ending", set(files.GATE_FORMATS) - set(files.RESULT_FORMATS))
+@pytest.mark.parametrize("ending", sorted(set(files.GATE_FORMATS) - set(files.RESULT_FORMATS)))
 def test_what_only_a_gate_can_be_is_refused_for_a_result(ending: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="that is for gates") as caught:
         files.check([tmp_path / f"a{ending}"], force=False)

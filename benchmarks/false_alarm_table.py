@@ -69,7 +69,7 @@ def draw(lines: Sequence[Line]) -> str:
     heads = [line["head"] for line in lines if "head" in line]
     done = [line for line in lines if "verdicts" in line]
     parts = [
-        *([_circumstances(heads[-1], done)] if heads and done else []),
+        *([_circumstances(heads, done)] if heads and done else []),
         _times(done),
         "\n".join(f"- {each}" for each in _notes(done)),
         _counters(done),
@@ -81,14 +81,16 @@ def draw(lines: Sequence[Line]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _circumstances(head: dict[str, Any], done: Sequence[Line]) -> str:
+def _circumstances(heads: Sequence[dict[str, Any]], done: Sequence[Line]) -> str:
+    """Say where and how; a run that went on later was made of several commands."""
+    head, commands = heads[-1], "\n".join(f"    {each['command']}" for each in heads)
     loads = sorted(line["load"] for line in done)
     tools = ", ".join(f"{name} {text}" for name, text in head["tools"].items())
     trials = len({line["trial"] for line in done})
     return (
         f"{trials} trials on {head['machine']}, {head['started'][:10]};"
         f" load average {loads[0]:.1f} to {loads[-1]:.1f}, half of the time at most"
-        f" {median(loads):.1f}. {tools}.\n\n    {head['command']}"
+        f" {median(loads):.1f}. {tools}.\n\n{commands}"
     )
 
 

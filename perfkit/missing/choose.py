@@ -17,8 +17,9 @@ from perfkit.missing.solver import Solver
 from perfkit.missing.source import BUFFER, Kind, buffer_memory
 from perfkit.units import Unit, show
 
-# Nanoseconds of processor time a number, of `benchmarks/missing_number.py`, rounded. They put the
-# solvers in order; they do not foretell how long another machine takes.
+# Nanoseconds of processor time a number, of `benchmarks/missing_number.py`, rounded. FAR_CELLS and
+# ROOT it does not measure: they are estimates. They put the solvers in order, and do not foretell
+# how long another machine takes.
 READ = {Kind.TEXT: 6.0, Kind.BINARY: 0.15}
 CHECK, POWER, CELLS, FAR_CELLS, COUNT, MARK = 0.15, 0.12, 3.0, 5.0, 0.8, 1.0
 NEAR_BITS, FAR_BITS = 2.0, 10.0

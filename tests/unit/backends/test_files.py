@@ -148,13 +148,13 @@ def test_program_that_fails_says_why(files: Files) -> None:
 
 
 def test_program_that_is_not_there_is_said_to_be_missing(files: Files) -> None:
-    with pytest.raises(CannotRun, match="cannot run no-such-program"):  # noqa: SIM117
+    with pytest.raises(CannotRun, match="cannot run no-such-program"):  # noqa: SIM117 (raised inside)
         with files.run(["no-such-program"]):
             pass
 
 
 def test_program_is_gone_when_the_block_is_left_early(files: Files) -> None:
-    with pytest.raises(ZeroDivisionError):  # noqa: SIM117
+    with pytest.raises(ZeroDivisionError):  # noqa: SIM117 (raised inside)
         with files.run(["sleep", "1000"]):
             raise ZeroDivisionError
 
@@ -215,13 +215,13 @@ def test_folder_that_somebody_removed_is_noticed(service: FilesService) -> None:
 
 
 def test_distance_is_refused() -> None:
-    with pytest.raises(UsageError, match="takes no --rtt"):  # noqa: SIM117
+    with pytest.raises(UsageError, match="takes no --rtt"):  # noqa: SIM117 (raised inside)
         with Files.serve(Location(rtt=0.002)):
             pass
 
 
 def test_backend_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no folder"):  # noqa: SIM117
+    with pytest.raises(UsageError, match="is no folder"):  # noqa: SIM117 (raised inside)
         with Files.serve(Location(url=str(tmp_path / "absent"))):
             pass
 
@@ -231,6 +231,6 @@ def test_system_that_keeps_no_account_is_said_so(
 ) -> None:
     monkeypatch.setattr("perfkit.backends.files.ACCOUNT", "/proc/self/no-such-account")
 
-    with pytest.raises(CannotRun, match="nobody here can count"):  # noqa: SIM117
+    with pytest.raises(CannotRun, match="nobody here can count"):  # noqa: SIM117 (raised inside)
         with files.counting():
             pass

@@ -30,6 +30,7 @@ from perfkit.parameters import Parameter, describe
 from perfkit.report import missing
 from perfkit.report.annotations import WARNINGS
 from perfkit.report.gate_words import MARKS
+from perfkit.snmp import plan
 from perfkit.units import SPELLINGS, Unit, show
 from perfkit.verdict import EXITS, Policy, Word, worst
 
@@ -68,6 +69,7 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "gate-file.md", gate_file()
     yield "gate-schema.json", _schema(outcome.Gate)
     yield "missing-file.md", missing_file()
+    yield "snmp-plan-file.md", snmp_plan_file()
     yield "pytest.md", pytest_plugin()
     yield "api.md", public_api()
 
@@ -244,6 +246,16 @@ What `perfkit missing --json` prints, with the schema `{missing.FOUND}`. `--plan
 """
 
 
+def snmp_plan_file() -> str:
+    """Describe the fields of what `perfkit snmp plan --json` prints."""
+    return f"""# SNMP plan
+
+What `perfkit snmp plan --json` prints, with the schema `{plan.SCHEMA}`. Times are in seconds.
+
+{_structs(plan, "Plan")}
+"""
+
+
 def _schema(kind: type[msgspec.Struct]) -> str:
     return json.dumps(msgspec.json.schema(kind), indent=2) + "\n"
 
@@ -257,7 +269,10 @@ def _structs(module: ModuleType, first: str) -> str:
 
 def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
     tree = ast.parse(inspect.getsource(module))
-    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    nodes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    return {
+        node.name: node for node in nodes if issubclass(getattr(module, node.name), msgspec.Struct)
+    }
 
 
 def _struct(node: ast.ClassDef, known: Collection[str]) -> str:
@@ -623,10 +638,10 @@ def _signature(value: Any) -> str:
         return "(" + ", ".join(repr(str(member)) for member in value) + ")"
     if getattr(value, "_is_protocol", False):
         return "(Protocol)"
-    text = str(inspect.signature(value)).removesuffix(" -> None")
+    text = re.sub(r"ForwardRef\(('[^']*')\)", r"\1", str(inspect.signature(value)))
     # Annotations are strings, and defaults show where they lie in memory.
     text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
-    text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
+    text = re.sub(r"<function (\w+) at \w+>", r"\1", text).removesuffix(" -> None")
     return text.replace("<factory>", "...")
 
 

@@ -9,16 +9,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perfkit.model import Backend, Location, Probe, Role, Tally, count, seconds, size
+    from perfkit.errors import NotApplicable
+    from perfkit.model import Backend, Bound, Location, Probe, Role, Tally, count, seconds, size
 
-__all__ = ["Backend", "Location", "Probe", "Role", "Tally", "count", "seconds", "size"]
+__all__ = [
+    "Backend",
+    "Bound",
+    "Location",
+    "NotApplicable",
+    "Probe",
+    "Role",
+    "Tally",
+    "count",
+    "seconds",
+    "size",
+]
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name from `perfkit.model` when it is first asked for."""
+    """Load a public name when it is first asked for."""
     if name not in __all__:
         message = f"module 'perfkit' has no attribute '{name}'"
         raise AttributeError(message)
-    from perfkit import model
+    from perfkit import errors, model
 
-    return getattr(model, name)
+    return getattr(errors if hasattr(errors, name) else model, name)

@@ -74,6 +74,11 @@ class Check:
         return f"{self.variant}{sign}{self.other}"
 
     @property
+    def variants(self) -> frozenset[str]:
+        """The names of all that must be measured to judge it."""
+        return frozenset({self.variant, self.other} if self.kind is Kind.RATIO else {self.variant})
+
+    @property
     def timed(self) -> bool:
         """Whether it takes timed rounds to judge; counted work needs none."""
         return self.metric in CLOCKS or self.metric == PEAK_RSS

@@ -9,6 +9,9 @@
     │   ├── ComponentLost   the server went away in the middle of the run
     │   ├── CannotDecode    a solver's state is too small to name what is missing
     │   ├── NotThere        a module, function or variant does not exist there
+    │   ├── NoAnswer        a device does not answer, not even after the retries
+    │   ├── Refused         a device answers with an error, or with no answer to the question
+    │   ├── NotApplicable   a variant finds that it cannot run with this component
     │   └── VariantFailed   a probe's own code raised, or its worker process died
     ├── NothingMatched      no scenario or check is meant, so nothing would be judged
     └── AnswersDiffer       two variants of a probe returned different answers
@@ -100,6 +103,32 @@ class CannotDecode(CannotRun):
 
 class NotThere(CannotRun):
     """A module, function or variant does not exist there: it is not broken, but absent."""
+
+
+class NotApplicable(CannotRun):
+    """A variant finds that it cannot run with this component, and says why in a clause.
+
+    The report then says "not run" and the reason, as it does for a condition (`unless=`).
+    """
+
+
+class NoAnswer(CannotRun):
+    """A device does not answer, not even after the retries."""
+
+
+class Refused(CannotRun):
+    """A device answers with an error, or with what is no answer to the question.
+
+    `status` is the error's name, such as "tooBig"; `index` the variable it is about, from 1 on, or
+    0 where it names none.
+    """
+
+    def __init__(
+        self, what: str, *, why: str = "", fix: str = "", status: str = "", index: int = 0
+    ) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.status = status
+        self.index = index
 
 
 class VariantFailed(CannotRun):

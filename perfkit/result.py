@@ -121,6 +121,15 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The second pass's figure, where it was another one."""
 
 
+class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a variant predicted before anything was timed."""
+
+    at_most: float
+    """How many times faster than the naive code it can be at best."""
+    reason: str
+    """From what that follows."""
+
+
 class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One variant: its counted work and every raw value."""
 
@@ -131,16 +140,18 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partial: bool
     work: dict[str, Work]
     samples: tuple[Sample, ...] = ()
+    bound: Bound | None = None
+    """None where it predicts nothing."""
 
 
 class NotRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One variant that does not apply with these parameters."""
+    """One variant that does not apply with these parameters, or with this component."""
 
     name: str
     role: str
     label: str
     why: str
-    """Why it cannot run with them."""
+    """Why it cannot run."""
 
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -209,7 +220,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verdicts: tuple[Verdict, ...]
     """One for each variant but the naive one."""
     not_run: tuple[NotRun, ...] = ()
-    """The variants that do not apply with these parameters."""
+    """The variants that do not apply with these parameters, or with this component."""
     schema: str = SCHEMA
     """The version of this format."""
 
@@ -287,6 +298,7 @@ def require_consistent(result: Result, source: str) -> None:
     """Refuse a file whose parts do not fit each other; raises UnreadableFile."""
     names = [variant.name for variant in result.variants]
     everyone = [*names, *(variant.name for variant in result.not_run)]
+    bounds = [variant.bound.at_most for variant in result.variants if variant.bound is not None]
     numbers = [
         value
         for variant in result.variants
@@ -304,6 +316,7 @@ def require_consistent(result: Result, source: str) -> None:
             for sample in variant.samples
         )
         and all(math.isfinite(number) and number >= 0 for number in numbers)
+        and all(math.isfinite(bound) and bound > 0 for bound in bounds)
         and {verdict.variant for verdict in result.verdicts} <= set(names)
         and result.cause in {"", *result.counters}
     )

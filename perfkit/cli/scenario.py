@@ -159,7 +159,7 @@ def run_scenarios(
     from perfkit.cli.progress import Reporter
     from perfkit.cli.show import text
     from perfkit.gate.session import judge_result
-    from perfkit.run.orchestrator import run
+    from perfkit.run.orchestrator import CHANGE, Course, run_sides
 
     files = scenario.find(names)
     tasks = {name: (file, scenario.load(file)) for name, file in files.items()}
@@ -168,7 +168,8 @@ def run_scenarios(
         checks = read.expected(str(file))
         plan = read.plan()._replace(budget=seconds("--budget", budget, 86_400.0))
         with Reporter(color, quiet=quiet) as reporter:
-            result = results[name] = run(plan, reporter)
+            course = Course(needed=frozenset().union(*(check.variants for check in checks)))
+            result = results[name] = run_sides(plan, course, reporter)[CHANGE]
         judged = judge_result(result, checks)
         if not json:
             story = "" if quiet else f"{read.title}\n\n{read.story.strip()}\n\n"

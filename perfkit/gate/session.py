@@ -348,9 +348,8 @@ def _run(
     named: set[str] = set()
     timed: set[str] = set()
     for check in (*task.checks, *task.later):
-        variants = {check.variant} | ({check.other} if check.kind is Kind.RATIO else set())
-        named |= variants
-        timed |= variants if check.timed and not found.unfit else set()
+        named |= check.variants
+        timed |= check.variants if check.timed and not found.unfit else set()
     stored = _by_name(then.variants) if then is not None else {}
 
     def settled(rounds: Rounds) -> bool:
@@ -369,6 +368,7 @@ def _run(
         sides=sides,
         counted=frozenset(named),
         timed=frozenset(timed),
+        needed=frozenset(named),
         settled=settled,
         hurried=True,
     )

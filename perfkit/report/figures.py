@@ -67,6 +67,12 @@ def _decimals(interval: Interval) -> int:
     return borne(interval.ratio, interval.low, interval.high)
 
 
+def factor(value: float) -> str:
+    """Write how many times, of a figure that was computed and so has no interval."""
+    text = figure(value, max(0, decimals_for(value, MOST_DIGITS)))
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}{TIMES}"
+
+
 def percents(low: float, high: float) -> str:
     """Write a range of shares: `21-37%` with a dash, or one figure where both round to it."""
     first, last = round(100 * low), round(100 * high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from perfkit.report.words import Counts, Line, Report, Step, Timed, Times, compose
+from perfkit.report.words import Counts, Line, Step, Timed, Times, compose
 from perfkit.result import SCHEMA, Result
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -16,14 +16,13 @@ def render(result: Result) -> str:
     """Return the report as Markdown; its first line says which schema it was drawn from."""
     report = compose(result)
     tables = [_times(report.times)] if report.times else []
-    lines = [*report.levers, *_fixes(report)] if report.times else []
     blocks = [
         f"<!-- {SCHEMA} -->\n# {escape(report.title)}",
         *(f"**{escape(notice)}**" for notice in report.notices),
         escape(" · ".join(report.facts)),
         *tables,
         _work(report.work),
-        "\n".join(_line(line) for line in (*lines, *report.checks, *report.not_run)),
+        "\n".join(_line(line) for line in (*report.told, *report.checks, *report.not_run)),
         escape(" · ".join(report.machine)),
         "\n".join(_step(step) for step in report.steps),
     ]
@@ -33,10 +32,6 @@ def render(result: Result) -> str:
 def escape(text: str) -> str:
     """Make a text stand for itself: neither HTML nor a table's border nor any markup."""
     return _SPECIAL.sub(lambda match: _ENTITIES.get(match[1], f"\\{match[1]}"), text)
-
-
-def _fixes(report: Report) -> Iterable[Line]:
-    return (line for line in (report.fix, *report.others) if line)
 
 
 def _row(cells: Iterable[str]) -> str:

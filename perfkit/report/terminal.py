@@ -57,11 +57,9 @@ def render(result: Result, width: int) -> RenderableType:
     report, inner = compose(result), width - 2
     blocks: list[RenderableType] = [*_notices(report), head(report.title, report.facts, inner)]
     if report.times:
-        blocks += [_times(report.times, inner), "", _work(report.work, inner)]
-        said = [*report.levers, *_fixes(report)]
-        blocks += ["", _lines(said)] if said else []
-    else:
-        blocks.append(_work(report.work, inner))
+        blocks += [_times(report.times, inner), ""]
+    blocks.append(_work(report.work, inner))
+    blocks += ["", _lines(report.told)] if report.told else []
     blocks += ["", _lines([*report.checks, *report.not_run])]
     blocks += ["", _steps(report.steps, inner)] if report.steps else []
     return page(width, *blocks)
@@ -78,10 +76,6 @@ def render_short(result: Result, width: int) -> RenderableType:
 def page(width: int, *blocks: RenderableType) -> RenderableType:
     """Return blocks below each other, with a margin, exactly so wide."""
     return Constrain(Padding(Group(*blocks), (0, 1)), width)
-
-
-def _fixes(report: Report) -> Iterable[Line]:
-    return (line for line in (report.fix, *report.others) if line)
 
 
 def _notices(report: Report) -> list[Text]:

@@ -14,7 +14,7 @@ from statistics import median
 
 from perfkit import stats
 from perfkit.report import figures
-from perfkit.result import NOTHING, Interval, Measured, Result, Verdict, Work
+from perfkit.result import NOTHING, Bound, Interval, Measured, Result, Verdict, Work
 from perfkit.units import Unit, show
 
 NOISY_ROUNDS = 0.10
@@ -57,6 +57,10 @@ ALONE = Mark("▪", "measured", Tone.FIXED)
 """The only variant of a user's own code, which nothing is compared with."""
 PARTIAL = Mark("◐", "partial fix", Tone.FIXED)
 NOT_RUN = Mark(figures.DASH, "not run", Tone.ASIDE)
+HELD = Mark("✓", "bound", Tone.FIXED)
+BROKEN = Mark("!", "bound", Tone.ALERT)
+UNHELD = Mark(figures.DASH, "bound", Tone.ASIDE)
+"""A prediction: held to what was measured, contradicted by it, and held to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +165,16 @@ class Report:
     fix: Line | None
     others: tuple[Line, ...]
     """Further fixes, and those that remove a part of the cause."""
+    bounds: tuple[Line, ...]
     checks: tuple[Line, ...]
     not_run: tuple[Line, ...]
     steps: tuple[Step, ...]
+
+    @property
+    def told(self) -> tuple[Line, ...]:
+        """The sentences on single variants: where nothing was timed, what they predict."""
+        fixes = (self.fix, *self.others) if self.fix is not None else self.others
+        return (*self.levers, *fixes, *self.bounds) if self.times else self.bounds
 
 
 def compose(result: Result) -> Report:
@@ -185,6 +196,11 @@ def compose(result: Result) -> Report:
         ),
         fix=None if result.fix is None else _fix(result, result.fix),
         others=tuple(_fix(result, variant) for variant in others),
+        bounds=tuple(
+            _bound(result, variant, variant.bound)
+            for variant in result.variants
+            if variant.bound is not None
+        ),
         checks=_checks(result),
         not_run=tuple(
             Line(NOT_RUN, f"'{clean(variant.label)}': {clean(variant.why)}.")
@@ -501,6 +517,29 @@ def _share(result: Result, fix: Measured, verdict: Verdict) -> str:
     if share.low is None or share.high is None:
         return ""
     return f", {figures.percents(share.low, share.high)} of what the fix saves"
+
+
+def _bound(result: Result, variant: Measured, bound: Bound) -> Line:
+    """Say how much faster a variant can be by its own prediction, and what was measured."""
+    best = f"{figures.factor(bound.at_most)} {'faster' if bound.at_most > 1 else 'as fast'} at most"
+    known, measured = _held(result, variant, bound)
+    before, after = f"'{clean(variant.label)}' can be ", f" ({clean(bound.reason)}); {measured}."
+    return Line(known, before, best, after)
+
+
+def _held(result: Result, variant: Measured, bound: Bound) -> tuple[Mark, str]:
+    """Say what was measured of a prediction, with the sign that it holds, or does not."""
+    verdict = result.verdict(variant.name)
+    if verdict is None:
+        return UNHELD, "not timed"
+    typical = verdict.typical
+    measured = f"measured {figures.ratio(typical)}"
+    if typical.low is None:
+        return UNHELD, f"{measured}, {_unbounded(result)}"
+    measured = f"{measured} ({figures.ends(typical)})"
+    if typical.low > bound.at_most:
+        return BROKEN, f"{measured}, which is more: the prediction does not hold here"
+    return HELD, measured
 
 
 def _checks(result: Result) -> tuple[Line, ...]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from perfkit.model import Probe, Tally
+    from perfkit.model import Bound, Probe, Tally
 
 
 class Action(StrEnum):
@@ -44,13 +44,14 @@ class Done(NamedTuple):
 class Counted(NamedTuple):
     """One untimed pass: the answer, the work, and the seconds of one call for calibration.
 
-    `module` holds the code, and is empty where no module does; `modules` are the files of all that
-    were imported.
+    `bound` is what the variant predicts. `module` holds the code, and is empty where no module
+    does; `modules` are the files of all that were imported.
     """
 
     answer: object
     work: Mapping[str, Tally]
     seconds: float
+    bound: Bound | None = None
     module: str = ""
     modules: Mapping[str, str] = {}
 
@@ -70,7 +71,8 @@ class Values(NamedTuple):
 class Failed(NamedTuple):
     """What went wrong in the worker, in the words of the exception.
 
-    `why` and `fix` are those of an error of perfkit's own.
+    `why` and `fix` are those of an error of perfkit's own. `applies` is False where it says that
+    the variant cannot run with this component.
     """
 
     kind: str
@@ -78,6 +80,7 @@ class Failed(NamedTuple):
     traceback: str
     why: str = ""
     fix: str = ""
+    applies: bool = True
 
 
 Report = Done | Counted | Values | Failed

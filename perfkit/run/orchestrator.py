@@ -8,6 +8,7 @@ meets all variants alike, and what differs between processes (addresses, hash se
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,11 +22,12 @@ from statistics import median
 from typing import Any
 
 from perfkit import reference, stats
-from perfkit.errors import AnswersDiffer, CannotRun, NotThere, VariantFailed
+from perfkit.errors import AnswersDiffer, CannotRun, NotApplicable, NotThere, VariantFailed
 from perfkit.model import Plan, Probe, Role, Service, Variant
 from perfkit.parameters import describe
 from perfkit.result import (
     NOTHING,
+    Bound,
     Given,
     Interval,
     Measured,
@@ -39,8 +41,8 @@ from perfkit.run import machine
 from perfkit.run.job import Action, Counted, Failed, Job, Report, Values
 from perfkit.run.process import Worker
 
-VALUES = 4
-"""Timed values a worker."""
+VALUES, ENOUGH = 4, 1.0
+"""Timed values a worker: so many, but no more than fill so many seconds, and one at least."""
 SHORTEST, LONGEST = 0.01, 0.05
 """Seconds a value of a variant that is looped: as long as the slowest variant's, within these."""
 HURRIED, MOST_VALUES, STRETCH = 0.003, 20, 0.05
@@ -108,13 +110,14 @@ class Course:
     """What a gate asks for beyond the plan.
 
     Only the `counted` variants (and the naive one) are run at all and only the `timed` ones are
-    timed; None is all of them. `settled` is asked at every look whether more rounds could change
-    anything. `hurried` times short values.
+    timed; None is all of them. The `needed` ones must apply to the component. `settled` is asked
+    at every look whether more rounds could change anything. `hurried` times short values.
     """
 
     sides: tuple[Side, ...] = (Side(),)
     counted: frozenset[str] | None = None
     timed: frozenset[str] | None = None
+    needed: frozenset[str] = frozenset()
     settled: Callable[[Rounds], bool] | None = None
     hurried: bool = False
 
@@ -136,8 +139,8 @@ def run_sides(
     The first side loads the data for all. Raises like `run`, and NotThere for a side that does
     not have the code.
     """
-    probe = plan.probe
-    applying, not_run = _choose(plan)
+    probe, obstacles = plan.probe, plan.probe.obstacles(plan.params)
+    _require_complete(probe, obstacles)
     started, begun = datetime.now(UTC), time.perf_counter()
     load_before, burnt = machine.load(), machine.burn_in()
     processors, throttled = machine.Processors.now(), machine.throttled()
@@ -149,7 +152,7 @@ def run_sides(
         }
         tell(Loading("loading the data"))
         next(iter(crews.values())).ask(Action.SETUP)
-        counted = _count(crews, probe, applying, course, tell)
+        counted, found = _count(crews, probe, obstacles, course, tell)
         rounds, stopped = _time(crews, plan, course, counted, tell)
         component = service.component
     duration = round(time.perf_counter() - begun, 3)
@@ -174,35 +177,42 @@ def run_sides(
             noise=_noise(variants, burnt, load_before, processors, stalled),
             variants=variants,
             verdicts=stats.judge(variants),
-            not_run=not_run,
+            not_run=_not_run(probe, obstacles | found),
         )
         for name, variants in rounds.items()
     }
 
 
-def _choose(plan: Plan) -> tuple[list[Variant[Any, Any]], tuple[NotRun, ...]]:
-    """Return the variants that apply with these parameters, and those that do not."""
-    probe, obstacles = plan.probe, plan.probe.obstacles(plan.params)
-    applying = [variant for variant in probe.variants if variant.name not in obstacles]
-    not_run = tuple(
+def _applying(probe: Probe[Any, Any], obstacles: Mapping[str, str]) -> list[Variant[Any, Any]]:
+    return [variant for variant in probe.variants if variant.name not in obstacles]
+
+
+def _not_run(probe: Probe[Any, Any], obstacles: Mapping[str, str]) -> tuple[NotRun, ...]:
+    return tuple(
         NotRun(variant.name, str(variant.role), variant.label, obstacles[variant.name])
         for variant in probe.variants
         if variant.name in obstacles
     )
-    _check(probe, applying, not_run)
-    return applying, not_run
 
 
-def _check(
-    probe: Probe[Any, Any], applying: Sequence[Variant[Any, Any]], not_run: Iterable[NotRun]
+def _require_complete(
+    probe: Probe[Any, Any], conditions: Mapping[str, str], found: Mapping[str, str] | None = None
 ) -> None:
+    """Raise CannotRun unless conditions, and what variants found, leave something to compare."""
+    obstacles = {**conditions, **(found or {})}
+    applying = _applying(probe, obstacles)
     roles = [variant.role for variant in applying]
     if roles.count(Role.NAIVE) == 1 and (Role.FIXED in roles or probe.source is not None):
         return
     has = ", ".join(f"'{variant.name}' ({variant.role})" for variant in applying) or "none"
     needs = f"it needs exactly one naive variant and a fixed one; it has: {has}"
-    left = [f"'{variant.name}' ({variant.role}) is not run: {variant.why}" for variant in not_run]
+    left = [
+        f"'{variant.name}' ({variant.role}) is not run: {variant.why}"
+        for variant in _not_run(probe, obstacles)
+    ]
     where, other = (" with these parameters", "take other parameters, or ") if left else ("", "")
+    if found:
+        where, other = " with this component", "take another component, or "
     raise CannotRun(
         f"the probe '{probe.name}' is not complete{where}",
         why="\n".join([needs, *left]),
@@ -240,7 +250,10 @@ class _Crew:
     def ask(
         self, action: Action, variant: str = "", loops: int = 1, values: int = VALUES
     ) -> Report:
-        """Have one job done; raises ComponentLost, else VariantFailed with the probe's words."""
+        """Have one job done; raises ComponentLost, else VariantFailed with the probe's words.
+
+        Raises NotApplicable where a variant that is to be counted finds that it cannot run.
+        """
         plan = self._plan
         job = Job(
             self._reference, plan.params, self._service.address, action, variant, loops, values
@@ -261,6 +274,9 @@ class _Crew:
             raise NotThere(
                 f"{whose} of {plan.probe.name} is not there", why=report.message, fix=report.fix
             )
+        if action is Action.COUNT and not report.applies:
+            where = "" if self.side.name == CHANGE else f"at the {self.side.name}: "
+            raise NotApplicable(f"{where}{report.message}")
         if report.fix:
             raise VariantFailed(f"{whose}: {report.message}", why=report.why, fix=report.fix)
         raise VariantFailed(
@@ -279,46 +295,91 @@ def _place(trace: str) -> str:
 def _count(
     crews: Mapping[str, _Crew],
     probe: Probe[Any, Any],
-    applying: Sequence[Variant[Any, Any]],
+    obstacles: Mapping[str, str],
     course: Course,
     tell: Callable[[Progress], None],
-) -> list[_Basis]:
-    """Count the work of every variant twice and hold its answer to the naive one's."""
+) -> tuple[list[_Basis], dict[str, str]]:
+    """Count the work of every variant; return it, and why further ones do not apply, by name."""
+    applying = _applying(probe, obstacles)
     naive = next(variant for variant in applying if variant.role == "naive")
     ordered = [naive] + [
         variant
         for variant in applying
         if variant is not naive and (course.counted is None or variant.name in course.counted)
     ]
+    sides = [crew.side for crew in crews.values()]
     bases: list[_Basis] = []
+    found: dict[str, str] = {}
     for step, variant in enumerate(ordered):
         tell(Counting(variant.label, step + 1, len(ordered)))
-        for crew in crews.values():
-            first, second = (_counted(crew, variant) for _ in range(2))
-            _require_own(crew.side, [one.side for one in crews.values()], variant, first)
-            expected = bases[0] if bases else _Basis(crew.side, naive, first.answer, {}, 0)
-            for report in (first, second):
-                _hold(expected, report.answer, crew.side, variant, probe)
-            if probe.cause and probe.cause not in first.work:
-                raise CannotRun(
-                    f"nobody here can count the cause of {probe.name}: {probe.cause}",
-                    why=f"counted were: {', '.join(sorted(first.work)) or 'nothing'}",
-                    fix="use the embedded component, or a server that grants its statistics",
-                )
-            work = {
-                name: Work(
-                    value=first.work[name].value,
-                    exact=name in second.work and first.work[name].value == second.work[name].value,
-                    witness=first.work[name].witness,
-                    others=dict(first.work[name].others),
-                    again=_again(first, second, name),
-                )
-                for name in probe.work
-                if name in first.work
-            }
-            seconds = min(first.seconds, second.seconds)
-            bases.append(_Basis(crew.side, variant, first.answer, work, seconds))
-    return bases
+        counted: list[_Basis] = []
+        try:
+            for crew in crews.values():
+                counted += [_basis(crew, sides, variant, probe, [*bases, *counted])]
+        except NotApplicable as obstacle:
+            # At no side then, whatever the other one counted.
+            found[variant.name] = obstacle.what
+            _require_needed(variant, course, obstacle.what)
+            _require_complete(probe, obstacles, found)
+        else:
+            bases += counted
+    return bases, found
+
+
+def _require_needed(variant: Variant[Any, Any], course: Course, why: str) -> None:
+    if variant.name in course.needed:
+        raise CannotRun(
+            f"'{variant.name}' is not run with this component",
+            why=why,
+            fix="take its check away, or take another component",
+        )
+
+
+def _basis(
+    crew: _Crew,
+    sides: Iterable[Side],
+    variant: Variant[Any, Any],
+    probe: Probe[Any, Any],
+    bases: Sequence[_Basis],
+) -> _Basis:
+    """Count a variant's work twice at one side, and hold its answer to the first one counted."""
+    first, second = (_counted(crew, variant) for _ in range(2))
+    _require_own(crew.side, sides, variant, first)
+    expected = bases[0] if bases else _Basis(crew.side, variant, first.answer, {}, 0)
+    for report in (first, second):
+        _hold(expected, report.answer, crew.side, variant, probe)
+    if probe.cause and probe.cause not in first.work:
+        raise CannotRun(
+            f"nobody here can count the cause of {probe.name}: {probe.cause}",
+            why=f"counted were: {', '.join(sorted(first.work)) or 'nothing'}",
+            fix="use the embedded component, or a server that grants its statistics",
+        )
+    work = {
+        name: Work(
+            value=first.work[name].value,
+            exact=name in second.work and first.work[name].value == second.work[name].value,
+            witness=first.work[name].witness,
+            others=dict(first.work[name].others),
+            again=_again(first, second, name),
+        )
+        for name in probe.work
+        if name in first.work
+    }
+    seconds, bound = min(first.seconds, second.seconds), _bound(first, variant, probe)
+    return _Basis(crew.side, variant, first.answer, work, seconds, bound)
+
+
+def _bound(report: Counted, variant: Variant[Any, Any], probe: Probe[Any, Any]) -> Bound | None:
+    """Return what a variant predicts; raises VariantFailed where that is nothing to hold it to."""
+    if report.bound is None:
+        return None
+    at_most, reason = report.bound
+    if not (math.isfinite(at_most) and at_most > 0):
+        raise VariantFailed(
+            f"'{variant.name}' of {probe.name} predicts to be {at_most} times faster",
+            why="a bound is a finite number above 0, or None",
+        )
+    return Bound(float(at_most), reason)
 
 
 def _require_own(
@@ -376,6 +437,7 @@ class _Basis:
     answer: object
     work: dict[str, Work]
     seconds: float
+    bound: Bound | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -420,11 +482,20 @@ def _difference(expected: object, answer: object) -> str:
     return f"two values of type {type(answer).__name__} that are not equal"
 
 
-def _loops(bases: list[_Basis], *, hurried: bool) -> tuple[dict[tuple[str, str], int], int]:
-    """Return the calls a value for each variant, and the values a worker.
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What one worker is asked to time: so many values of so many calls each."""
+
+    loops: int
+    values: int
+
+
+def _shares(bases: list[_Basis], *, hurried: bool) -> dict[tuple[str, str], _Share]:
+    """Return what the workers of each variant at each side are asked to time.
 
     All values last about equally long: a short value slips between two time slices of a busy
-    machine where a long one does not, which would flatter the fix.
+    machine where a long one does not, which would flatter the fix. Where a single call lasts longer
+    than that, there are fewer values, and as many at all sides.
     """
     shortest = HURRIED if hurried else SHORTEST
     target = min(max(shortest, *(basis.seconds for basis in bases)), LONGEST)
@@ -435,7 +506,15 @@ def _loops(bases: list[_Basis], *, hurried: bool) -> tuple[dict[tuple[str, str],
         alike = basis.seconds <= ALIKE * fastest
         seconds[basis.key] = fastest if alike else basis.seconds
     values = min(MOST_VALUES, max(VALUES, round(STRETCH / target))) if hurried else VALUES
-    return {key: max(1, round(target / each)) for key, each in seconds.items()}, values
+    loops = {key: max(1, round(target / each)) for key, each in seconds.items()}
+    longest: dict[str, float] = {}
+    for basis in bases:
+        name = basis.variant.name
+        longest[name] = max(longest.get(name, 0.0), loops[basis.key] * basis.seconds)
+    return {
+        (side, name): _Share(each, max(1, min(values, round(ENOUGH / longest[name]))))
+        for (side, name), each in loops.items()
+    }
 
 
 def _time(
@@ -463,7 +542,7 @@ def _time(
 
     if plan.rounds == 0 or not timed:
         return measured(), "counted"
-    loops, values = _loops(timed, hurried=course.hurried)
+    shares = _shares(timed, hurried=course.hurried)
     # Fewer rounds would leave no interval to report, or nothing that a gate could decide by.
     fewest = stats.FEWEST if course.settled is None else stats.LOOKS[0]
     begun = time.perf_counter()
@@ -481,13 +560,13 @@ def _time(
             if stopped:
                 return rounds, stopped
             for position, basis in enumerate(draw.sample(timed, len(timed))):
-                name = basis.variant.name
+                name, share = basis.variant.name, shares[basis.key]
                 crew = crews[basis.side.name]
-                report = crew.ask(Action.MEASURE, name, loops[basis.key], values)
+                report = crew.ask(Action.MEASURE, name, share.loops, share.values)
                 if not isinstance(report, Values):
                     raise AssertionError(report)
                 _hold(bases[0], report.answer, basis.side, basis.variant, plan.probe)
-                samples[basis.key].append(_sample(report, number, position, loops[basis.key]))
+                samples[basis.key].append(_sample(report, number, position, share.loops))
             number += 1
     except KeyboardInterrupt:
         if not number:
@@ -548,6 +627,7 @@ def _measured(basis: _Basis, samples: list[Sample]) -> Measured:
         partial=variant.partial,
         work=basis.work,
         samples=tuple(samples),
+        bound=basis.bound,
     )
 
 

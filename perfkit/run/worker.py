@@ -132,7 +132,11 @@ def perform(job: Job) -> Report:
 
             if job.action is Action.COUNT:
                 counted = count(call, restore, backend, probe.answer)
-                return counted._replace(module=variant.run.__module__, modules=origins())
+                # After the witnesses: what it takes to predict is no work of the variant's.
+                bound = variant.bound(backend, params) if variant.bound is not None else None
+                return counted._replace(
+                    bound=bound, module=variant.run.__module__, modules=origins()
+                )
             time_value = sum_of_calls if probe.restore is not None else one_stretch
             return measure(call, restore, probe.answer, time_value, job)
     # The orchestrator decides what a probe's exception means.
@@ -150,10 +154,12 @@ def failure(error: Exception, before: str = "") -> Failed:
     """Describe an exception for the orchestrator."""
     import traceback
 
-    from perfkit.errors import PerfkitError
+    from perfkit.errors import NotApplicable, PerfkitError
 
     said = Failed(type(error).__name__, before + str(error).strip(), traceback.format_exc())
-    return said._replace(why=error.why, fix=error.fix) if isinstance(error, PerfkitError) else said
+    if not isinstance(error, PerfkitError):
+        return said
+    return said._replace(why=error.why, fix=error.fix, applies=not isinstance(error, NotApplicable))
 
 
 def count(

@@ -172,6 +172,23 @@ def test_run_tells_the_story_times_all_variants_and_holds_them_to_the_checks(
     assert max(map(len, ended.stdout.splitlines())) <= 80
 
 
+def test_run_stops_at_a_check_of_a_variant_that_finds_out_that_it_cannot_run(
+    perfkit: Run, project: Project
+) -> None:
+    project.edit(ONCE, '    from perfkit import NotApplicable; raise NotApplicable("it is old")\n')
+    fix = '@probe.fixed("two calls")\ndef ask_twice(_python, basket):\n    return price(10)\n'
+    project.edit('@probe.fixed("one call")', f'{fix}\n@probe.fixed("one call")')
+
+    free = perfkit("scenario", "run", "basket", "--budget", "0s", "--quiet")
+    project.scenario('ask-once = ["calls == 2"]')
+    bound = perfkit("scenario", "run", "basket", "--budget", "0s")
+
+    assert free.returncode in {0, 4}
+    assert (bound.returncode, bound.stdout) == (3, "")
+    assert "'ask-once' is not run with this component\n" in bound.stderr
+    assert "  why  it is old\n" in bound.stderr
+
+
 def test_run_prints_the_results_as_json(perfkit: Run, project: Project) -> None:
     assert project.folder.is_dir()
 

@@ -47,7 +47,8 @@ def loaded(arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "-h", "list", "--version", "probe --help", "missing --help"]
+    "arguments",
+    ["--help", "-h", "list", "--version", "probe --help", "missing --help", "snmp plan --help"],
 )
 def test_nothing_heavy_is_loaded_to_say_what_there_is(arguments: str) -> None:
     packages = {module.partition(".")[0] for module in loaded(arguments)}

@@ -114,7 +114,8 @@ def test_recheck_finds_a_verdict_that_its_values_do_not_bear(perfkit: Run, tmp_p
 
 def test_every_help_page_has_three_examples_and_both_flags(perfkit: Run) -> None:
     commands = ["list", "probe", "explain", "show", "recheck", "missing", "check", "doctor"]
-    for command in [[], *([name] for name in commands), ["new", "probe"]]:
+    groups = [["new", "probe"], ["snmp", "plan"], ["snmp", "agent"]]
+    for command in [[], *([name] for name in commands), *groups]:
         ended = perfkit(*command, "-h")
 
         assert ended.returncode == 0

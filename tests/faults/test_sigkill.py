@@ -18,6 +18,9 @@ import pytest
 from leftovers import folders, processes, until
 from servers import OwnServer
 
+from perfkit.backends import snmp_daemon
+from perfkit.errors import CannotRun
+
 pytestmark = pytest.mark.usefixtures("without_variables")
 
 RUN = """
@@ -25,24 +28,32 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from perfkit.model import Location, Plan
 from perfkit.run.orchestrator import Course, run, run_sides
-from perfkit.probes import missing_number
+from perfkit.probes import missing_number, snmp_bulk
 from sample_probes import rows
 url, rtt, what = sys.argv[2:]
+location = Location(url, rtt=float(rtt))
 if what == "rows":
-    run(Plan(rows.probe, rows.Rows(), Location(url, rtt=float(rtt)), rounds=1))
+    run(Plan(rows.probe, rows.Rows(), location, rounds=1))
+elif what == "devices":
+    # Threads, a task a device: these hold most sockets.
+    open_ = Course(counted=frozenset({"get-in-threads", "walk-all-at-once"}))
+    polled = snmp_bulk.Poll(devices=2, interfaces=2, columns=3)
+    run_sides(Plan(snmp_bulk.probe, polled, location, rounds=1), open_)
 else:
     # These write files: of runs, and of halves.
     writing = Course(counted=frozenset({"sort-externally", "split-at-pivots"}))
     numbers = missing_number.Numbers(200_000, missing=3, promised=0, memory=2**20)
     run_sides(Plan(missing_number.probe, numbers, rounds=0), writing)
 """
-MOMENTS = {"files": 5}
+MOMENTS = {"files": 5, "snmp": 5, "snmpd": 5}
 """Kills of each kind of run, spread over its whole length; 10 by default."""
 RUNS = {
     "embedded": ("", "0", "rows"),
     "embedded, far": ("", "0.001", "rows"),
     "the user's own": ("own", "0", "rows"),
     "files": ("", "0", "numbers"),
+    "snmp": ("", "0.001", "devices"),
+    "snmpd": ("snmpd", "0.001", "devices"),
 }
 
 
@@ -85,6 +96,14 @@ def moments(kind: str) -> list[float]:
     return [(number + draw.random()) / kills for number in range(kills)]
 
 
+def need_snmpd() -> None:
+    """Skip where there is none."""
+    try:
+        snmp_daemon.find()
+    except CannotRun as missing:
+        pytest.skip(f"{missing.what}: {missing.fix}")
+
+
 @pytest.mark.parametrize(
     ("kind", "share"),
     [
@@ -97,7 +116,10 @@ def test_nothing_stays_after_a_kill(
     kind: str, share: float, own_server: OwnServer, own_place: Path
 ) -> None:
     url, rtt, what = RUNS[kind]
-    url = own_server.url() if url else ""
+    if url == "own":
+        url = own_server.url()
+    elif url == "snmpd":
+        need_snmpd()
     before = own_server.everything()
     with start(url, rtt, what, own_place) as run:
         try:
@@ -108,3 +130,30 @@ def test_nothing_stays_after_a_kill(
     assert folders(own_place) == []
     until(lambda: own_server.schemas() == [], "the schema is dropped")
     assert own_server.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("snmp", ("guard.py", "snmp_network.py", "snmp_agent.py", "worker.py")),
+        ("snmpd", ("guard.py", "snmp_network.py", "snmpd -C", "snmp_pass.py", "worker.py")),
+    ],
+)
+def test_nothing_stays_of_all_that_a_network_of_devices_is(
+    kind: str, parts: tuple[str, ...], own_place: Path
+) -> None:
+    url, rtt, what = RUNS[kind]
+    if url:
+        need_snmpd()
+
+    def seen() -> bool:
+        lines = processes(own_place)
+        return all(any(part in line for line in lines) for part in parts)
+
+    with start(url, rtt, what, own_place) as run:
+        try:
+            until(seen, "every part runs")
+        finally:
+            run.kill()
+    until(lambda: processes(own_place) == [], "every process ends")
+    assert folders(own_place) == []

@@ -116,6 +116,17 @@ def test_a_figure_is_held_against_the_limit_from_its_own_side(
     assert expected == read(f"rows {comparison} 10").holds(value)
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("fixed", {"fixed"}), ("fixed/naive", {"fixed", "naive"}), ("fixed@base", {"fixed"})],
+)
+def test_a_check_names_what_must_be_measured(target: str, expected: set[str]) -> None:
+    assert (
+        expected
+        == read("rows < 10x" if "/" in target or "@" in target else "rows < 10", target).variants
+    )
+
+
 @pytest.mark.parametrize(("mine", "other", "text"), [(3, 10, "0.3x"), (1, 10, "0.1x")])
 def test_a_ratio_of_counts_can_be_exactly_the_limit(mine: int, other: int, text: str) -> None:
     assert read(f"rows == {text}", "fixed/naive").holds(mine / other)

@@ -29,6 +29,7 @@ from perfkit.report import missing
 from perfkit.run import machine, orchestrator
 from perfkit.scenario import Scenario
 from perfkit.settings import BUDGET, Project, Settings
+from perfkit.snmp import plan
 from perfkit.units import SPELLINGS
 from perfkit.verdict import EXITS, Policy, Word
 
@@ -397,6 +398,87 @@ def test_every_field_that_perfkit_missing_prints_is_described(folder: Path) -> N
         assert heading, document
         fields = re.findall(r"^\| `(\w+)` \|", rest.partition("\n## ")[0], re.MULTILINE)
         assert fields == list(document.__struct_fields__)
+
+
+def test_every_field_of_a_plan_is_described(folder: Path) -> None:
+    page = text(folder / "snmp-plan-file.md")
+    definitions = msgspec.json.schema(plan.Plan)["$defs"]
+
+    assert set(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == set(definitions)
+    for struct, definition in definitions.items():
+        described = page.partition(f"## {struct}\n")[2].partition("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)` \|", described, re.MULTILINE) == list(
+            definition["properties"]
+        )
+
+
+def test_guide_to_snmp_names_every_subtree_that_has_a_name() -> None:
+    page = text(DOCS / "howto" / "snmp.md")
+
+    assert [name for name in plan.NAMES if f"`{name}`" not in page] == []
+
+
+FOLLOWS = r"measured best|It reads|per OID\.$|GETBULK is|To walk|Further|\d: |^requests to "
+
+
+def shape(said: str) -> set[str]:
+    """Return the lines of a plan without its figures, and without what hangs on them."""
+    found = set()
+    for line in said.splitlines():
+        # The best method, its sentences, and which sizes were tried, follow from the figures;
+        # a slow machine hears how far it is.
+        if re.search(FOLLOWS, line):
+            continue
+        figures = re.sub(r"[\d.,]+(?: → \d+)?(?: (?:s|ms|µs))?", "#", line.removeprefix(" ▸"))
+        found.add(re.sub(r"\s+", " ", figures).strip())
+    return found
+
+
+def test_commands_of_the_page_on_snmp_print_what_it_shows(tmp_path: Path) -> None:
+    pytest.importorskip("pysnmp")
+    page = text(DOCS / "howto" / "snmp.md")
+    blocks = re.findall(r"```\{code-block\} console\n(.*?)```", page, re.DOTALL)
+    (begin, printed), *others = re.findall(
+        r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE
+    )
+    community, host = re.findall(r"^snmp://(.*)@(.*)$", printed, re.MULTILINE)[0]
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(Path.home()),
+        "LC_ALL": "C.UTF-8",
+        "COLUMNS": "80",
+        "TMPDIR": str(tmp_path),
+    }
+    assert len(others) == 3
+
+    with subprocess.Popen(
+        begin.split(),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as agent:
+        try:
+            assert agent.stdout
+            assert agent.stderr
+            url = agent.stdout.readline()
+            about = agent.stderr.readline()
+            ours = re.findall(r"^snmp://(.*)@(.*)$", url)[0]
+            for command, shown in others:
+                ended = subprocess.run(
+                    command.replace(community, ours[0]).replace(host, ours[1]).split(),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    encoding="utf-8",
+                    check=False,
+                    timeout=120,
+                )
+                assert shape(shown) == shape(ended.stdout), command
+        finally:
+            agent.terminate()
+    assert shape(printed) == shape(url.replace(ours[0], community) + about)
 
 
 def without_times(said: str) -> str:

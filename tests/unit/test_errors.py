@@ -14,9 +14,12 @@ from perfkit.errors import (
     ComponentLost,
     Exit,
     MissingExtra,
+    NoAnswer,
+    NotApplicable,
     NothingMatched,
     NotThere,
     PerfkitError,
+    Refused,
     UnreadableFile,
     UsageError,
     VariantFailed,
@@ -31,8 +34,11 @@ CODES = {
     CannotRun: Exit.CANNOT_RUN,
     MissingExtra: Exit.CANNOT_RUN,
     ComponentLost: Exit.CANNOT_RUN,
+    NoAnswer: Exit.CANNOT_RUN,
     NothingMatched: Exit.NOTHING,
     NotThere: Exit.CANNOT_RUN,
+    NotApplicable: Exit.CANNOT_RUN,
+    Refused: Exit.CANNOT_RUN,
     VariantFailed: Exit.CANNOT_RUN,
     AnswersDiffer: Exit.ANSWERS_DIFFER,
 }
@@ -104,6 +110,12 @@ def test_a_missing_package_comes_with_the_command_that_installs_it() -> None:
     assert error.what == "the package 'pyspark' is not installed"
     assert error.why == "it belongs to perfkit's optional part 'spark'"
     assert error.fix == "pip install 'perfkit[spark]'"
+
+
+def test_a_refusal_survives_a_process_boundary() -> None:
+    refused = pickle.loads(pickle.dumps(Refused("no", status="tooBig", index=2)))
+
+    assert (refused.what, refused.status, refused.index) == ("no", "tooBig", 2)
 
 
 def test_an_exit_code_survives_a_process_boundary() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perfkit import Probe, Role, count, seconds, size
+from perfkit import Bound, Probe, Role, count, seconds, size
 from perfkit.backends.python import Python
 from perfkit.errors import CannotRun, NotThere
 from perfkit.model import Variant
@@ -96,6 +96,21 @@ def test_a_variant_of_any_role_may_have_a_condition(decorate: Any) -> None:
 
     assert probe.variants[0].unless is too_much
     assert probe.obstacles(Nothing()) == {"do-it": "it needs 16 GiB"}
+
+
+def twice_as_fast(_python: Python, _nothing: Nothing) -> Bound:
+    return Bound(2.0, "2 / 1")
+
+
+def test_a_lever_and_a_fix_may_predict_how_much_faster_they_can_be() -> None:
+    probe = make_probe()
+    probe.naive("code")(do_it)
+    probe.fixed("fix", bound=twice_as_fast)(do_it_well)
+    other = make_probe()
+    other.wrong_lever("lever", why="no", bound=twice_as_fast)(do_it)
+
+    assert [variant.bound for variant in probe.variants] == [None, twice_as_fast]
+    assert other.variants[0].bound is twice_as_fast
 
 
 def test_without_a_condition_or_a_reason_nothing_is_in_the_way() -> None:

@@ -6,18 +6,31 @@ import sys
 import pytest
 
 import perfkit
-from perfkit import model
+from perfkit import errors, model
 
 
 def test_the_front_door_is_small_and_sorted() -> None:
-    expected = ["Backend", "Location", "Probe", "Role", "Tally", "count", "seconds", "size"]
+    expected = [
+        "Backend",
+        "Bound",
+        "Location",
+        "NotApplicable",
+        "Probe",
+        "Role",
+        "Tally",
+        "count",
+        "seconds",
+        "size",
+    ]
 
     assert expected == perfkit.__all__
 
 
 @pytest.mark.parametrize("name", perfkit.__all__)
-def test_every_public_name_is_that_of_the_model(name: str) -> None:
-    assert getattr(perfkit, name) is getattr(model, name)
+def test_every_public_name_is_that_of_the_model_or_an_error(name: str) -> None:
+    home = errors if name == "NotApplicable" else model
+
+    assert getattr(perfkit, name) is getattr(home, name)
 
 
 def test_everything_public_can_be_imported_at_once() -> None:

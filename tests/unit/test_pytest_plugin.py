@@ -223,6 +223,21 @@ def test_a_check_of_a_variant_that_does_not_apply_fails_its_own_file_only(shop: 
     )
 
 
+def test_a_check_of_a_variant_that_finds_out_fails_its_own_file_only(shop: Shop) -> None:
+    refuse = 'if basket.items == 20: raise NotApplicable("20 are too many")'
+    shop.project.edit("from perfkit import Probe, count", "from perfkit import *")
+    shop.project.edit(ONCE, f"    {refuse}\n{ONCE}")
+    shop.scenario('ask-once = ["calls == 2"]', "big", more="[params]\nitems = 20")
+    shop.scenario('ask-once = ["calls == 2"]', "small")
+
+    result = shop.test()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["error: 'ask-once' is not run with this component: 20 are too many"]
+    )
+
+
 def test_a_scenario_without_checks_is_no_pass(shop: Shop) -> None:
     shop.scenario("")
     result = shop.test()

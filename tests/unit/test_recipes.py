@@ -1,8 +1,10 @@
 """Recipes and pages: they fit the probes they tell of, their code runs, their commands exist."""
 
+import asyncio
 import re
 import shlex
-from collections.abc import Iterator
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 import typer.main
+from pysnmp.hlapi.v3arch.asyncio import CommunityData, SnmpEngine, UdpTransportTarget
+from snmp_agents import HERE, SECRETS, agents
 
 from perfkit import registry
 from perfkit.backends.postgres import Postgres
 from perfkit.backends.postgres_service import PostgresService
+from perfkit.backends.snmp import Snmp
+from perfkit.backends.snmp_table import Device
 from perfkit.cli.app import make_app
 from perfkit.model import Location
 from perfkit.parameters import arguments, read
@@ -24,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 INSTALLED = sorted(registry.entries())
 PROBES = [name for name in INSTALLED if registry.entry(name).module.startswith("perfkit.")]
 ON_POSTGRES = [name for name in PROBES if registry.probe(name).backend is Postgres]
+ON_SNMP = [name for name in PROBES if registry.probe(name).backend is Snmp]
 WIDEST = 72
 PAGES = sorted(
     [
@@ -132,6 +139,91 @@ def test_recipes_own_check_tells_the_fix_from_the_naive_code(
     for check in checks:
         with pytest.raises(AssertionError):
             check(connection)
+
+
+PORTS = 30
+OCTETS = "1.3.6.1.2.1.2.2.1.10"
+Code = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a device with more interfaces than an answer of 25 values has."""
+    with agents(Device("switch", interfaces=PORTS)) as running:
+        yield running.ports[0]
+
+
+def asking(port: int, ask: Callable[..., Awaitable[Any]], patience: float = 20.0) -> Any:
+    """Call what wants an engine, a login and a device, and then close the engine."""
+
+    async def asked() -> Any:
+        engine = SnmpEngine()
+        try:
+            device = await UdpTransportTarget.create((HERE, port), timeout=patience, retries=0)
+            return await ask(engine, CommunityData(SECRETS["community"]), device)
+        finally:
+            engine.close_dispatcher()
+
+    # A library may ask for ever.
+    return asyncio.run(asyncio.wait_for(asked(), 60))
+
+
+def found(name: str, code: Code, port: int, patience: float = 20.0) -> list[Any]:
+    """Return the columns that a recipe's code reads: some rows, and all."""
+
+    async def ask(engine: SnmpEngine, login: object, device: object) -> list[Any]:
+        if name == "snmp-inventory":
+            devices = await code["inventory"](engine, login, [device, device])
+            return [column for columns in devices for column in columns]
+        ways = engine, login, device, OCTETS
+        return [await code["values"](*ways, rows) for rows in (1, 10, PORTS)]
+
+    columns: list[Any] = asking(port, ask, patience)
+    return columns
+
+
+@pytest.mark.parametrize("name", ON_SNMP)
+def test_recipe_finds_the_same_before_and_after(name: str, port: int) -> None:
+    before, after, *_ = [run(block) for block in blocks(section(name, "Fix"), "python")]
+
+    expected = found(name, before, port)
+    assert expected == found(name, after, port)
+    assert max(map(len, expected)) == PORTS
+
+
+@pytest.mark.parametrize("name", ON_SNMP)
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_recipe_ends_when_a_device_falls_silent(name: str, which: str) -> None:
+    before, after, *_ = blocks(section(name, "Fix"), "python")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((HERE, 0))
+
+        code = run(before if which == "before" else after)
+        with pytest.raises(OSError, match="No SNMP response"):
+            found(name, code, silent.getsockname()[1], patience=0.1)
+
+
+@pytest.mark.parametrize("name", ON_SNMP)
+def test_recipes_own_check_counts_the_requests(name: str, port: int) -> None:
+    before, after, *_ = blocks(section(name, "Fix"), "python")
+    code = run("\n".join([after, *blocks(section(name, "Verify"), "python")]))
+    checks = [check for called, check in code.items() if called.startswith("test_")]
+    assert checks
+
+    for check in checks:
+        asking(port, check)
+    exec(before, code)
+
+    for check in checks:
+        with pytest.raises(AssertionError):
+            asking(port, check)
+
+
+def run(block: str) -> Code:
+    """Run a block of code and return what it defines."""
+    code: Code = {}
+    exec(block, code)
+    return code
 
 
 def commands(page: Path) -> Iterator[list[str]]:

@@ -11,7 +11,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perfkit.errors import UnreadableFile
-from perfkit.result import Component, Given, Interval, NotRun, Result, decode, encode, load
+from perfkit.result import (
+    Bound,
+    Component,
+    Given,
+    Interval,
+    NotRun,
+    Result,
+    decode,
+    encode,
+    load,
+    require_consistent,
+)
 from perfkit.units import Unit
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.json"))
@@ -93,6 +104,44 @@ def test_a_file_from_before_variants_could_be_left_aside_is_read(path: Path) -> 
     assert older.pop("not_run") == []
 
     assert decode(json.dumps(older).encode(), "run.json") == load(path)
+
+
+@EVERY
+def test_a_file_from_before_variants_could_predict_is_read(path: Path) -> None:
+    older = json.loads(path.read_bytes())
+    assert [variant.pop("bound") for variant in older["variants"]] == [None] * len(
+        older["variants"]
+    )
+
+    assert decode(json.dumps(older).encode(), "run.json") == load(path)
+
+
+def with_bound(at_most: object) -> Any:
+    changed = tree()
+    changed["variants"][1]["bound"] = {"at_most": at_most, "reason": "1 + 2"}
+    return changed
+
+
+def test_a_prediction_survives_the_file() -> None:
+    result = decode(json.dumps(with_bound(1.24)).encode(), "run.json")
+
+    assert [variant.bound for variant in result.variants[:2]] == [None, Bound(1.24, "1 + 2")]
+    assert decode(encode(result), "again") == result
+
+
+@pytest.mark.parametrize("at_most", [0, -1.5])
+def test_a_prediction_that_nothing_can_be_held_to_is_refused(at_most: float) -> None:
+    assert contradicts(with_bound(at_most))
+
+
+def test_a_prediction_without_end_is_refused() -> None:
+    result = decode(json.dumps(with_bound(1.24)).encode(), "run.json")
+    naive, lever, *others = result.variants
+    endless = msgspec.structs.replace(lever, bound=Bound(math.inf, "1 / 0"))
+    changed = msgspec.structs.replace(result, variants=(naive, endless, *others))
+
+    with pytest.raises(UnreadableFile, match="contradicts itself"):
+        require_consistent(changed, "run.json")
 
 
 def test_what_was_not_run_survives_the_file() -> None:

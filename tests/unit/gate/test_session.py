@@ -23,6 +23,7 @@ from perfkit.verdict import Policy, Word
 COUNTED = 'naive = ["calls == 11"]'
 CHANGED = '"naive@base" = ["calls <= 1x"]'
 TIMED = 'ask-each = ["time < 1s"]'
+UNLESS_TEN = '    if basket.items > 10: raise NotApplicable("20 are too many")\n'
 CONDITION = '"one call", unless=lambda wanted: "20 are too many" * (wanted.items == 20)'
 
 
@@ -347,6 +348,22 @@ class TestOneScenarioFails:
 
         assert failed.verdict is Word.ERROR
         assert "'ask-once' is not run with these parameters: 20 are too many" in failed.error
+        assert passed.verdict is Word.PASS
+
+    @pytest.mark.parametrize(
+        "check", ['ask-once = ["calls == 2"]', '"naive/fixed" = ["time > 0.1x"]']
+    )
+    def test_a_check_of_a_variant_that_finds_out_is_an_error_that_says_why(
+        self, project: Project, check: str
+    ) -> None:
+        project.edit(ONCE, f"    from perfkit import NotApplicable\n{UNLESS_TEN}{ONCE}")
+        project.scenario(check, "a", more="[params]\nitems = 20")
+        project.scenario(COUNTED, "b", more="[params]\nitems = 10")
+
+        failed, passed = gated().scenarios
+
+        assert (failed.verdict, failed.judged) == (Word.ERROR, ())
+        assert failed.error == "'ask-once' is not run with this component: 20 are too many"
         assert passed.verdict is Word.PASS
 
     def test_code_that_raises_is_an_error_and_the_next_scenario_is_judged(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from perfkit import stats
-from perfkit.result import Measured, NotRun, Result, load
+from perfkit.result import Bound, Measured, NotRun, Result, load
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 NAMES = ("db-fetch", "db-fetch-far", "db-first-row")
@@ -76,6 +76,15 @@ def left_aside() -> Result:
             NotRun("ask-twice", "wrong lever", "ask twice", "10,000 rows are too many for it"),
         ),
     )
+
+
+def bounded(at_most: float = 8.0, result: Result | None = None) -> Result:
+    """Return a result as if threads and the fix had predicted how much they can help."""
+    result = result or sample("db-fetch-far")
+    threads = Bound(at_most, "8 workers share 8 connections")
+    once = Bound(201.0, "201 round trips / 1 that is left")
+    result = change_variant(result, "ask-per-row-threaded", bound=threads)
+    return change_variant(result, "ask-once", bound=once)
 
 
 def count_only() -> Result:

@@ -113,6 +113,14 @@ def test_all_times_of_a_report_have_one_unit_that_shows_the_slowest(times: list[
     assert max(times) >= scale * 0.999
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(1.2449, "1.24"), (8.0, "8"), (2.50, "2.5"), (201.3, "201"), (1300.0, "1,300"), (0.5, "0.5")],
+)
+def test_a_factor_that_was_computed_has_three_digits_at_most(value: float, written: str) -> None:
+    assert figures.factor(value) == f"{written}×"
+
+
 def test_a_much_faster_fix_makes_the_unit_smaller() -> None:
     assert figures.time_unit([1.2, 0.4]) == (1.0, "s")
     assert figures.time_unit([1.2, 0.0004]) == (1e-3, "ms")

@@ -16,9 +16,10 @@ from junitparser import JUnitXml, Properties
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as plain_text_to_families
 from unit.report import gates
-from unit.report.samples import keep_rounds, sample, variant
+from unit.report.samples import change, keep_rounds, sample, variant
 
 from perfkit.errors import CannotRun
+from perfkit.gate import session
 from perfkit.outcome import SCHEMA, Gate, decode, encode
 from perfkit.report import bencher, benchmark_action, gate_words, junit, openmetrics, pyperf_file
 from perfkit.report.words import clean
@@ -219,6 +220,33 @@ def test_pyperf_keeps_counters_processor_time_and_machine() -> None:
     assert (known["perfkit_round"], known["perfkit_seed"]) == (3, 7)
     assert (known["cpu_model_name"], known["unit"]) == ("AMD EPYC", "second")
     assert known["perfkit_schema"] == SCHEMA
+
+
+def with_one_value(measured: Measured) -> Measured:
+    samples = (
+        msgspec.structs.replace(
+            one,
+            **{name: getattr(one, name)[:1] for name in ("wall", "cpu", "switches", "run_queue")},
+        )
+        for one in measured.samples
+    )
+    return msgspec.structs.replace(measured, samples=tuple(samples))
+
+
+def test_one_value_a_process_is_enough_for_every_file() -> None:
+    result = sample()
+    result = change(result, variants=tuple(map(with_one_value, result.variants)))
+    story = msgspec.structs.replace(gates.passed(), result=result, base=result)
+
+    gate = decode(encode(gates.gate(story)), "gate.json")
+
+    (run, *_) = suite_of(gate).get_benchmark("orders-page/ask-once").get_runs()
+    assert len(run.values) == 1
+    assert "perfkit_typical_seconds{" in openmetrics.render(gate)
+    assert "orders-page/ask-once" in benchmark_action.render(gate)
+    assert "orders-page/ask-once" in bencher.render(gate)
+    judged = {str(after.verdict) for _, _, after in session.judge_again(gate)}
+    assert judged <= {"pass", "fail", "inconclusive"}
 
 
 def test_pyperf_has_no_file_of_what_was_not_timed() -> None:

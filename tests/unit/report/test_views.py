@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from unit.report.samples import (
     GOLDEN,
     NAMES,
+    bounded,
     change,
     change_variant,
     count_only,
@@ -28,7 +29,7 @@ from unit.report.samples import (
 
 from perfkit.cli.console import PLAIN
 from perfkit.report import markdown, terminal
-from perfkit.result import SCHEMA, NotRun, Result
+from perfkit.result import SCHEMA, Bound, NotRun, Result
 
 WIDTHS = (62, 80, 120)
 HOSTILE = ("[bold]x[/]", "<script>", "a|b", "`id`", "*a* _b_", "[x](http://y)", "a\n# b", "界" * 60)
@@ -65,7 +66,8 @@ def hostile(text: str) -> Result:
             name: msgspec.structs.replace(one, witness=text, others={text: 1})
             for name, one in known.work.items()
         }
-        result = change_variant(result, known.name, label=text, why=text, work=work)
+        said = {"label": text, "why": text, "work": work, "bound": Bound(2.0, text)}
+        result = change_variant(result, known.name, **said)
     return change(result, not_run=(NotRun("left", "fixed", text, text),))
 
 
@@ -99,6 +101,19 @@ def test_what_was_not_run_is_said_in_markdown_too() -> None:
     hold_to(GOLDEN / "not-run.md", markdown.render(left_aside()))
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_predictions_are_held_to_the_measurement_as_in_the_golden_ones(width: int) -> None:
+    hold_to(GOLDEN / f"bound-{width}.txt", report(bounded(), width))
+
+
+def test_predictions_are_in_markdown_too() -> None:
+    hold_to(GOLDEN / "bound.md", markdown.render(bounded(5.0)))
+
+
+def test_predictions_are_told_of_counts_alone_too() -> None:
+    hold_to(GOLDEN / "bound-counted-80.txt", report(bounded(result=count_only())))
+
+
 @pytest.mark.parametrize("color", [True, False])
 def test_what_was_not_run_is_dim_and_has_a_sign_and_words(color: bool) -> None:  # noqa: FBT001
     drawn = draw(terminal.render(left_aside(), 120), color=color)
@@ -113,7 +128,8 @@ def test_what_was_not_run_is_dim_and_has_a_sign_and_words(color: bool) -> None: 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [40, *WIDTHS, 99, 100, 200])
 def test_no_line_is_longer_than_the_width(name: str, width: int) -> None:
-    for result in (sample(name), keep_rounds(sample(name), 2), count_only(), left_aside()):
+    given = (sample(name), keep_rounds(sample(name), 2), count_only(), left_aside(), bounded())
+    for result in given:
         for text in (report(result, width), short(result, width)):
             assert max(map(len, text.splitlines())) <= width
 

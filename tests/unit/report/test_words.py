@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from unit.report.samples import (
     NAMES,
+    bounded,
     change,
     change_variant,
     change_work,
@@ -322,6 +323,55 @@ def test_answers_name_what_was_returned() -> None:
     assert check(sample(), "answers").text == "All variants returned the same 200 rows."
     changed = change(sample(), answer="3 rows")
     assert check(changed, "answers").text == "All variants returned the same 3 rows."
+
+
+def bound(result: Result) -> Line:
+    return compose(result).bounds[0]
+
+
+def test_a_prediction_is_told_with_its_reason_and_what_was_measured() -> None:
+    first, second = compose(bounded()).bounds
+
+    assert first.text == (
+        f"'8 threads on a pool of 8' can be 8{X} faster at most (8 workers share 8"
+        f" connections); measured 7.1{X} (6.8 {DASH} 7.3)."
+    )
+    assert str(first.mark) == str(second.mark) == "✓ bound"
+    assert first.strong == f"8{X} faster at most"
+    assert f"can be 201{X} faster at most (201 round trips / 1 that is left)" in second.text
+
+
+def test_a_prediction_does_not_hold_where_all_of_the_interval_is_above_it() -> None:
+    verdict = bounded().verdict("ask-per-row-threaded")
+    assert verdict is not None
+    low = verdict.typical.low
+    assert low is not None
+    assert low < verdict.typical.ratio
+
+    assert str(bound(bounded(low)).mark) == "✓ bound"
+    broken = bound(bounded(math.nextafter(low, 0)))
+    assert str(broken.mark) == "! bound"
+    assert broken.mark.tone == "alert"
+    assert broken.text.endswith(
+        f"; measured 7.1{X} (6.8 {DASH} 7.3), which is more: the prediction does not hold here."
+    )
+
+
+def test_a_prediction_that_cannot_be_held_to_anything_says_so() -> None:
+    counted = bound(bounded(result=count_only()))
+    few = bound(bounded(0.5, keep_rounds(sample("db-fetch-far"), 3)))
+
+    assert counted.text.endswith("; not timed.")
+    assert few.text.endswith(f"measured 7.0{X}, no interval after 3 rounds.")
+    assert str(counted.mark) == str(few.mark) == f"{DASH} bound"
+
+
+def test_a_prediction_may_be_that_a_variant_is_no_faster() -> None:
+    assert bound(bounded(1.0)).strong == f"1{X} as fast at most"
+
+
+def test_what_predicts_nothing_has_no_such_line() -> None:
+    assert compose(sample()).bounds == ()
 
 
 def test_what_was_not_run_is_named_and_not_credited_with_an_answer() -> None:

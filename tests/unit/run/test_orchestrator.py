@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from leftovers import alive, folders, processes, until
-from sample_probes import choosy, faulty, notes, rows, steady
+from sample_probes import choosy, faulty, finding, notes, rows, steady
 from sample_probes.notes import Notes
 
 from perfkit import reference, result
@@ -19,9 +19,22 @@ from perfkit.backends.postgres import Postgres
 from perfkit.backends.postgres_service import PostgresService
 from perfkit.backends.python import Python
 from perfkit.errors import AnswersDiffer, CannotRun, ComponentLost, PerfkitError, VariantFailed
-from perfkit.model import Location, Plan, Probe
-from perfkit.result import NotRun, Result
-from perfkit.run.orchestrator import Counting, Loading, Progress, Timing, run
+from perfkit.model import Location, Plan, Probe, Role, Variant
+from perfkit.report.words import compose
+from perfkit.result import Bound, NotRun, Result
+from perfkit.run import orchestrator
+from perfkit.run.orchestrator import (
+    BASE,
+    CHANGE,
+    Counting,
+    Course,
+    Loading,
+    Progress,
+    Side,
+    Timing,
+    run,
+    run_sides,
+)
 
 pytestmark = pytest.mark.usefixtures("without_variables")
 
@@ -230,6 +243,164 @@ class TestVariantsThatDoNotApply:
         with pytest.raises(CannotRun, match="the condition of 'many-in-parts' of choosy raised"):
             run(Plan(choosy.probe, Notes(file, "raise"), rounds=0))
         assert processes_of(file, "asked") == [os.getpid()]
+
+
+ONCE = NotRun("once", "fixed", "one call", "it has no bulk order")
+TOO_MANY = NotRun("too-many", "wrong lever", "too many calls", "it takes too long")
+
+
+def found_out(wish: str, file: str, rounds: int = 0) -> Result:
+    return run(Plan(finding.probe, Notes(file, wish), rounds=rounds))
+
+
+class TestVariantsThatFindOut:
+    def test_are_left_out_of_all_that_follows_and_the_result_says_why(self, file: str) -> None:
+        measured = found_out("run", file, rounds=1)
+        assert [variant.name for variant in measured.variants] == ["many", "still-many", "twice"]
+        assert measured.not_run == (TOO_MANY, ONCE)
+        assert [verdict.variant for verdict in measured.verdicts] == ["still-many", "twice"]
+        assert measured.fix is not None
+        assert measured.fix.name == "twice"
+        assert len(processes_of(file, "once")) == 1
+        assert result.decode(result.encode(measured), "test") == measured
+
+    @pytest.mark.parametrize("wish", ["process 2", "unpredictable"])
+    def test_may_find_out_after_work_has_been_counted(self, file: str, wish: str) -> None:
+        measured = found_out(wish, file)
+        assert measured.not_run == (TOO_MANY, ONCE)
+        assert [variant.name for variant in measured.variants] == ["many", "still-many", "twice"]
+
+    def test_may_find_out_while_they_prepare(self, file: str) -> None:
+        measured = found_out("prepare", file)
+        lever = NotRun("still-many", "wrong lever", "as many calls", "it has no bulk order")
+        assert measured.not_run == (lever, TOO_MANY)
+        assert processes_of(file, "still_many") == []
+
+    def test_are_listed_in_the_order_of_the_probe(self, file: str) -> None:
+        measured = found_out("two", file)
+        assert [one.name for one in measured.not_run] == ["still-many", "too-many", "once"]
+
+    def test_may_raise_a_kind_of_their_own(self, file: str) -> None:
+        assert found_out("run:kind", file).not_run[-1].why == "it is not there"
+
+    def test_do_not_raise_an_error_of_the_same_name(self, file: str) -> None:
+        with pytest.raises(VariantFailed, match="'once' of finding raised NotApplicable"):
+            found_out("run:foreign", file)
+
+    def test_find_out_before_anything_is_timed(self, file: str) -> None:
+        with pytest.raises(VariantFailed, match="'once' of finding raised NotApplicable"):
+            found_out("process 3", file, rounds=1)
+
+    @pytest.mark.parametrize(
+        ("wish", "has", "left"),
+        [
+            (
+                "nowhere",
+                "'still-many' (wrong lever), 'once' (fixed), 'twice' (fixed)",
+                ["many' (naive) is not run: it has no bulk order", TOO_MANY],
+            ),
+            (
+                "unfixable",
+                "'many' (naive), 'still-many' (wrong lever)",
+                [TOO_MANY, ONCE, "twice' (fixed) is not run: it has no bulk order"],
+            ),
+        ],
+    )
+    def test_must_leave_the_naive_one_and_a_fix(
+        self, file: str, wish: str, has: str, left: list[str | NotRun]
+    ) -> None:
+        with pytest.raises(CannotRun) as caught:
+            found_out(wish, file)
+        assert caught.value.what == "the probe 'finding' is not complete with this component"
+        needs = f"it needs exactly one naive variant and a fixed one; it has: {has}"
+        lines = [
+            f"'{one}"
+            if isinstance(one, str)
+            else f"'{one.name}' ({one.role}) is not run: {one.why}"
+            for one in left
+        ]
+        assert caught.value.why.splitlines() == [needs, *lines]
+        assert caught.value.fix.startswith("take another component, or see ")
+
+    def test_are_an_error_where_they_are_needed(self, file: str) -> None:
+        plan = Plan(finding.probe, Notes(file, "run"), rounds=1)
+        with pytest.raises(CannotRun) as caught:
+            run_sides(plan, Course(needed=frozenset({"once"})))
+        assert caught.value.what == "'once' is not run with this component"
+        assert caught.value.why == "it has no bulk order"
+        assert processes_of(file, "twice") == []
+        assert run_sides(plan, Course(needed=frozenset({"twice"})))[CHANGE].rounds == 1
+
+
+class TestPredictions:
+    def test_are_in_the_result_and_their_work_is_not_counted(self, file: str) -> None:
+        quiet, measured = found_out("", file), found_out("predict 2.5", file, rounds=1)
+        bounds = {variant.name: variant.bound for variant in measured.variants}
+        assert bounds["once"] == Bound(2.5, "100 calls / 1 call")
+        assert [bounds["many"], bounds["still-many"], bounds["twice"]] == [None] * 3
+        assert quiet.fix is not None
+        assert measured.fix is not None
+        assert quiet.fix.bound is None
+        assert measured.fix.work["calls"] == quiet.fix.work["calls"]
+        assert result.decode(result.encode(measured), "test") == measured
+
+    def test_are_asked_for_where_work_is_counted_and_not_where_it_is_timed(self, file: str) -> None:
+        found_out("predict 2.5", file, rounds=1)
+        assert processes_of(file, "predict") == list(dict.fromkeys(processes_of(file, "once")))[:2]
+
+    @pytest.mark.parametrize("at_most", ["nan", "inf", "0", "-1"])
+    def test_that_nothing_can_be_held_to_are_an_error(self, file: str, at_most: str) -> None:
+        with pytest.raises(VariantFailed, match="'once' of finding predicts to be"):
+            found_out(f"predict {at_most}", file)
+
+
+def basis(run: Callable[..., object], seconds: float, side: str = CHANGE) -> orchestrator._Basis:
+    variant: Variant[Any, Any] = Variant(Role.NAIVE, "code", run)
+    return orchestrator._Basis(Side(side), variant, None, {}, seconds)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("seconds", "values"),
+        [(0.001, 4), (0.05, 4), (0.2499, 4), (0.35, 3), (0.5, 2), (0.9, 1), (2.0, 1), (60.0, 1)],
+    )
+    @pytest.mark.parametrize("hurried", [False, True])
+    def test_are_fewer_the_longer_a_call_lasts(
+        self,
+        seconds: float,
+        values: int,
+        hurried: bool,  # noqa: FBT001
+    ) -> None:
+        bases = [basis(steady.many, seconds), basis(steady.few, 0.1)]
+        shares = orchestrator._shares(bases, hurried=hurried)
+        assert shares[CHANGE, "many"].values == values
+        assert shares[CHANGE, "few"].values == 4
+
+    @pytest.mark.parametrize("seconds", [(0.1, 0.5), (0.5, 0.1)])
+    def test_are_as_many_at_both_sides(self, seconds: tuple[float, float]) -> None:
+        bases = [basis(steady.many, seconds[0]), basis(steady.many, seconds[1], BASE)]
+        shares = orchestrator._shares(bases, hurried=True)
+        assert [share.values for share in shares.values()] == [2, 2]
+
+    def test_that_are_short_are_as_many_as_before(self) -> None:
+        shares = orchestrator._shares([basis(steady.many, 0.001)], hurried=True)
+        assert shares == {(CHANGE, "many"): orchestrator._Share(3, 17)}
+
+    def test_are_as_many_as_was_decided_for_each_variant(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def decided(
+            bases: list[orchestrator._Basis], **_: object
+        ) -> dict[tuple[str, str], orchestrator._Share]:
+            return {basis.key: orchestrator._Share(5, 1 + i) for i, basis in enumerate(bases)}
+
+        monkeypatch.setattr(orchestrator, "_shares", decided)
+        measured = ran(steady.probe, "", rounds=6)
+        for number, variant in enumerate(measured.variants):
+            assert {len(one.wall) for one in variant.samples} == {1 + number}
+            assert {one.loops for one in variant.samples} == {5}
+        assert result.decode(result.encode(measured), "test") == measured
+        assert compose(measured).times is not None
 
 
 class TestBadProbes:

@@ -214,6 +214,25 @@ def test_what_does_not_apply_is_run_at_no_side_whatever_the_base_says(tale: Tale
     assert {side for side, _ in tale.noted("fixed")} == {CHANGE, BASE}
 
 
+@pytest.mark.parametrize(("side", "where"), [(CHANGE, ""), (BASE, "at the base: ")])
+def test_what_one_side_finds_out_is_run_at_neither(tale: Tale, side: str, where: str) -> None:
+    tale.edit(
+        side,
+        'return len("xxx")',
+        'from perfkit import NotApplicable; raise NotApplicable("it is old")',
+    )
+
+    found = tale.run(Course(sides=(tale.side(CHANGE), tale.side(BASE))), rounds=1)
+
+    for result in found.values():
+        assert [one.name for one in result.variants] == ["many", "few"]
+        assert [(one.name, one.why) for one in result.not_run] == [
+            ("still-many", f"{where}it is old")
+        ]
+    assert len(tale.noted("wrong")) == (1 if side == CHANGE else 3)
+    assert {len(one.samples) for one in found[BASE].variants} == {1}
+
+
 # Which rounds there are
 
 

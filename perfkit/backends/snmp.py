@@ -341,6 +341,8 @@ class Snmp:
             self.get(self.devices[0], UPTIME)
             took.append(time.perf_counter() - begun)
         tally = self._control.ask("counted")["tallies"][0]
+        if not tally["served"]:
+            return None
         service = tally["busy"] / tally["served"]
         travel = max(0.0, median(took) - service)
         together = len(self.devices) * (1 + travel / service)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from perfkit.cli.options import Color
-from perfkit.errors import PerfkitError
+from perfkit.errors import PerfkitError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDEST = 120
 # Stand-ins for terminals that cannot draw the signs.
 PLAIN = str.maketrans("✗≈✓◐▸→━╸╾─×÷·–…µ±’", "x~+o>>==--x/--.u~'")
-_CREDENTIALS = r"(?i)(password=|://[^/@\s:]*:)[^\s@'\"]+"
+_CREDENTIALS = r"(?i)(password=|snmp://|://[^/@\s:]*:)[^\s@'\"]+"
 
 
 def emit(text: str) -> None:
@@ -95,6 +95,16 @@ def is_interactive(stream: TextIO) -> bool:
         and os.environ.get("ACCESSIBLE", "0") in {"", "0"}
         and os.environ.get("TERM") != "dumb"
     )
+
+
+def ask_for_secret(question: str) -> str:
+    """Ask the person at the terminal for something that is not shown; raises UsageError."""
+    from getpass import getpass
+
+    try:
+        return getpass(question)
+    except EOFError as error:
+        raise UsageError(f"{question.rstrip(': ')}: nothing was typed") from error
 
 
 def print_error(error: PerfkitError) -> None:

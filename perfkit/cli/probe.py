@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -167,6 +168,8 @@ def _plan(
     from perfkit.parameters import arguments, read
 
     probe = registry.probe(name)
+    if backend.startswith(("snmp://", "snmpv3://")) and sys.stdin.isatty():
+        _ask_for_secrets(backend)
     return Plan(
         probe=probe,
         params=read(probe.params, arguments(settings, name), name),
@@ -175,6 +178,22 @@ def _plan(
         rounds=rounds,
         seed=secrets.randbelow(2**32) if seed is None else seed,
     )
+
+
+def _ask_for_secrets(url: str) -> None:
+    """Ask for what the URL of an SNMP device leaves out, before there is progress to be seen."""
+    from perfkit.cli.console import ask_for_secret
+    from perfkit.snmp import target
+
+    device = target.read(url, ask_for_secret)[0]
+    given = {
+        target.COMMUNITY: device.community,
+        target.USER: device.user,
+        target.AUTH_PASSWORD: device.auth_password,
+        target.PRIVACY_PASSWORD: device.privacy_password,
+    }
+    # Where the backend looks for them, and no command line shows them.
+    os.environ.update({name: secret for name, secret in given.items() if secret})
 
 
 def seconds(option: str, text: str, most: float) -> float:

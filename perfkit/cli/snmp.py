@@ -23,7 +23,6 @@ LONGEST = 86_400.0
 """Seconds of the longest time that an option may say: a day."""
 WATCH = 0.5
 """Seconds between two looks at the agents."""
-AUTH_PASSWORD, PRIVACY_PASSWORD = "PERFKIT_SNMP_AUTH_PASSWORD", "PERFKIT_SNMP_PRIVACY_PASSWORD"
 
 app = typer.Typer(
     help="SNMP: how a device is read best, and a simulated one to try it on.",
@@ -167,8 +166,8 @@ def _positive(option: str, text: str) -> float:
 def _read_target(text: str, timeout: float, retries: int) -> Target:
     """Read TARGET; a bare host is asked by community. Raises UsageError."""
     from dataclasses import replace
-    from getpass import getpass
 
+    from perfkit.cli.console import ask_for_secret
     from perfkit.snmp.target import read
 
     if "://" not in text:
@@ -176,7 +175,7 @@ def _read_target(text: str, timeout: float, retries: int) -> Target:
         with suppress(ValueError):
             text = f"[{IPv6Address(text)}]"
         text = f"snmp://{text}"
-    found = read(text, getpass if sys.stdin.isatty() else None)
+    found = read(text, ask_for_secret if sys.stdin.isatty() else None)
     if len(found) > 1:
         raise UsageError("a plan is for one device", why=f"TARGET names {len(found)}")
     return replace(found[0], timeout=timeout, retries=retries)
@@ -360,6 +359,7 @@ def _announce(network: Snmp, about: str, *, json: bool, quiet: bool) -> None:
     import msgspec
 
     from perfkit.cli.console import emit, write
+    from perfkit.snmp.target import AUTH_PASSWORD, PRIVACY_PASSWORD
 
     first = network.devices[0]
     variables = {}

@@ -153,6 +153,42 @@ def test_community_is_asked_for_where_there_is_a_terminal(
     assert secret(device.url) not in said
 
 
+def test_end_of_input_in_the_place_of_a_secret_is_an_error(
+    environment: dict[str, str],
+) -> None:
+    child = plan_on_a_terminal(environment, "127.0.0.1")
+    child.expect("SNMP community: ")
+    child.sendeof()
+
+    assert "SNMP community: nothing was typed" in heard(child)
+    assert child.exitstatus == Exit.USAGE
+
+
+def test_probe_asks_for_the_passwords_of_a_device(
+    environment: dict[str, str], agent: Start
+) -> None:
+    with agent("--interfaces", "1", "--speaks", "3", variables=2) as device:
+        words = ["snmp-bulk", "--rounds", "0", "--backend", device.url, "-s", "interfaces=1"]
+        child = pexpect.spawn(
+            sys.executable,
+            ["-m", "perfkit", "probe", *words],
+            env=environment,
+            encoding="utf-8",
+            timeout=60,
+        )
+        for question, name in (
+            ("authentication", "PERFKIT_SNMP_AUTH_PASSWORD"),
+            ("privacy", "PERFKIT_SNMP_PRIVACY_PASSWORD"),
+        ):
+            child.expect(f"SNMPv3 {question} password: ")
+            child.sendline(device.variables[name])
+        said = heard(child)
+
+    assert child.exitstatus == 0
+    assert "SNMPv3 (yours, as fast as it is)" in said
+    assert not any(password in said for password in device.variables.values())
+
+
 def test_wrong_community_looks_like_silence_and_the_error_says_so(
     perfkit: Run, agent: Start
 ) -> None:

@@ -95,16 +95,23 @@ SHORT = Extent(
 Values = dict[str, Any]
 
 
+def agents() -> Iterator[tuple[str, str]]:
+    """Yield the agents that are installed, and where perfkit finds them."""
+    for agent, url in BACKENDS.items():
+        try:
+            if url == "snmpd":
+                snmp_daemon.find()
+        except CannotRun as missing:
+            print(f"{agent} is left out: {missing}")
+        else:
+            yield agent, url
+
+
 def pollers(extent: Extent) -> Values:
     """Read the table of one device: ask the agent itself, or from afar through perfkit's relay."""
     places: list[Values] = []
-    for agent, url in BACKENDS.items():
-        for distance in extent.distances:
-            try:
-                places.append(_read_table(agent, url, distance, extent))
-            except CannotRun as missing:
-                print(f"{agent} is left out: {missing}")
-                break
+    for agent, url in agents():
+        places += [_read_table(agent, url, distance, extent) for distance in extent.distances]
     return {"rows": extent.rows, "places": places}
 
 
@@ -157,13 +164,9 @@ def fleet(extent: Extent) -> Values:
 def story(extent: Extent) -> Values:
     """Run the scenarios of `snmp-bulk` whose gains are claimed."""
     runs: list[Values] = []
-    for agent in BACKENDS:
+    for agent, _ in agents():
         for scenario in extent.scenarios:
-            try:
-                run = tell(scenario, agent, extent.story_rounds, extent.interfaces)
-            except CannotRun as missing:
-                print(f"{agent} is left out: {missing}")
-                break
+            run = tell(scenario, agent, extent.story_rounds, extent.interfaces)
             runs.append({"agent": agent, "scenario": scenario, **run})
     return {"runs": runs}
 

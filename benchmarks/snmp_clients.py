@@ -5,6 +5,7 @@ All are called alike, return what they found, and are checked for the same OIDs 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -51,6 +52,7 @@ def contenders(target: Target, rows: int, stack: ExitStack) -> dict[str, Contend
     from gufo.snmp.aio import SnmpSession
 
     poller = stack.enter_context(closing(Poller()))
+    runner = stack.enter_context(asyncio.Runner())
     compiled = stack.enter_context(compiled_session(target))
     compiled_async = SnmpSession(target.host, target.port, target.community, timeout=target.timeout)
     oids = [f"{ENTRY}.{column}.{row}" for column in COLUMNS for row in range(1, rows + 1)]
@@ -76,9 +78,7 @@ def contenders(target: Target, rows: int, stack: ExitStack) -> dict[str, Contend
         found[f"compiled, GETBULK {size}"] = Contender(
             partial(walk_in_compiled, compiled, size), first
         )
-    found["compiled async, GETBULK 25"] = Contender(
-        lambda: poller.run(partial(walk_compiled, 25)), first
-    )
+    found["compiled async, GETBULK 25"] = Contender(lambda: runner.run(walk_compiled(25)), first)
     return found | dict(programs(target))
 
 

@@ -250,7 +250,8 @@ def gain_table(values: Record) -> Iterator[str]:
     """Yield the table of what was predicted and what was measured, by distance."""
     request, oid = (show(values[key], Unit.SECONDS) for key in ("per_request", "per_oid"))
     yield f"One device that takes {request} a request and {oid} an OID, times as fast as GET per"
-    yield "OID. Travel is measured with single requests before anything is timed."
+    yield "OID. The bound comes from single requests, before anything is timed; travel is what it"
+    yield "says at the modelled service time."
     yield ""
     yield from _heading(
         "distance", "travel", "bound of threads", THREADS, "prediction of GETBULK", BULK

@@ -9,9 +9,8 @@
 | retries                  | the relay: requests that were sent before     |                       |
 | lost                     | the relay: requests that nobody answered      |                       |
 
-Under SNMPv3's privacy the relay sees requests and their answers, but neither types nor variables,
-and a retry looks like another request: then nobody counts these. Bringing devices up is the part of
-`snmp_service`.
+Under SNMPv3 a retry looks like another request, and with privacy the relay sees neither types nor
+variables: then nobody counts these. Bringing devices up is the part of `snmp_service`.
 """
 
 from __future__ import annotations
@@ -48,6 +47,8 @@ PACKETS = "1.3.6.1.2.1.11.1.0"
 UPTIME = "1.3.6.1.2.1.1.3.0"
 ASKED = 11
 """Requests whose median is the time of one."""
+PATIENCE = 60.0
+"""Seconds for the network's process to obey an order."""
 READY = 60
 """Attempts, of a quarter of a second each, for an agent to answer."""
 
@@ -69,6 +70,7 @@ class Control:
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(PATIENCE)
         try:
             self._socket.connect(path)
         except OSError as error:
@@ -109,14 +111,6 @@ class Poller:
         if self._client is not None:
             self._client.close()
         self._runner.close()
-
-    def run(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """Run a coroutine function to its end."""
-
-        async def asked() -> Any:
-            return await ask()
-
-        return self._runner.run(asked())
 
     async def session(self, device: Target) -> Session:
         """Return the session with a device, opened when it is first asked for."""
@@ -226,7 +220,7 @@ class Snmp:
             if len(devices) != len(self._places):
                 raise CannotRun(
                     f"this needs {len(devices)} devices, and yours are {len(self._places)}",
-                    fix="--backend snmp://community@host,host2,host3",
+                    fix=f"-s devices={len(self._places)}",
                 )
             return
         login = self._address.login
@@ -371,8 +365,9 @@ class Snmp:
             return
         for kind in KINDS:
             work[kind.lower()] = Tally(sum(t["kinds"].get(kind, 0) for t in tallies), WIRE)
-        for name in ("oids", "retries"):
-            work[name] = Tally(sum(tally[name] for tally in tallies), WIRE)
+        work["oids"] = Tally(sum(tally["oids"] for tally in tallies), WIRE)
+        if not any(place["version"] == "3" for place in self._places):
+            work["retries"] = Tally(sum(tally["retries"] for tally in tallies), WIRE)
 
     def _received(self) -> int | None:
         """Ask the agents themselves, past the relay, how many messages came; None for yours."""

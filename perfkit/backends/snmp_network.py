@@ -21,6 +21,7 @@ import subprocess
 import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,7 +31,7 @@ from perfkit.backends import snmp_agent
 from perfkit.backends.guard import die_with_us
 from perfkit.backends.snmp_table import Device
 from perfkit.errors import CannotRun, PerfkitError
-from perfkit.snmp.message import Malformed, Message, read
+from perfkit.snmp.message import Malformed, Message, Pdu, read
 
 QUEUE = 64
 """Requests that wait at a device of ours; what comes on top is dropped, as in a small buffer."""
@@ -61,9 +62,12 @@ class Tally:
     """Seconds in which a device of ours worked on the requests it has served."""
     asked: dict[tuple[Client, str, int], bool] = field(default_factory=dict)
     """Every request, and whether it was answered."""
+    clients: set[Client] = field(default_factory=set)
+    """Who has asked: an answer to somebody else belongs to an earlier count."""
 
     def request(self, client: Client, datagram: bytes) -> None:
         """Count what a client sends."""
+        self.clients.add(client)
         message = _read(datagram)
         kind = "malformed" if message is None else str(message.pdu)
         self.kinds[kind] += 1
@@ -76,6 +80,8 @@ class Tally:
 
     def answer(self, client: Client, datagram: bytes) -> None:
         """Count what a device sends back."""
+        if client not in self.clients:
+            return
         message = _read(datagram)
         self.bytes_in += _size(datagram, message)
         if message is not None:
@@ -138,6 +144,7 @@ class Door:
         self._queue: deque[tuple[Client, bytes]] = deque()
         self._busy = False
         self._awaited: Way | None = None
+        self._request: Message | None = None
         self._begun = 0.0
         self._timer: asyncio.TimerHandle | None = None
         front.settimeout(0)
@@ -180,21 +187,32 @@ class Door:
         if self._queue:
             client, datagram = self._queue.popleft()
             self._awaited, self._begun = self._way(client), self._loop.time()
+            self._request = _read(datagram)
             self._timer = self._loop.call_later(PATIENCE, self._serve)
             self._awaited.send(datagram)
 
     def answered(self, way: Way, datagram: bytes) -> None:
         """Send the device's answer back: the one that is awaited when its time is over."""
-        if self._service is None or way is not self._awaited:
+        message = _read(datagram)
+        if self._service is None or way is not self._awaited or not self._is_meant(message):
             self._later(self._reply, way.client, datagram)
             return
         if self._timer is not None:
             self._timer.cancel()
         self._awaited = None
-        message = _read(datagram)
         oids = 0 if message is None else message.varbinds
         due = self._begun + self._service.per_request + oids * self._service.per_oid
         self._timer = self._loop.call_at(due, self._finish, way, datagram)
+
+    def _is_meant(self, answer: Message | None) -> bool:
+        """Say whether an answer is not, by its number, that to another request."""
+        asked = self._request
+        if asked is None or answer is None or answer.pdu is Pdu.REPORT:
+            return True
+        # Of an encrypted message we see another number than of a plain one.
+        return (asked.pdu is Pdu.ENCRYPTED) != (answer.pdu is Pdu.ENCRYPTED) or (
+            asked.request == answer.request
+        )
 
     def _finish(self, way: Way, datagram: bytes) -> None:
         if self.tally is not None:
@@ -272,7 +290,8 @@ class Network:
         self._ways: OrderedDict[tuple[int, Client], Way] = OrderedDict()
         self._agents: list[subprocess.Popen[str]] = []
         self._places: list[dict[str, Any]] = []
-        self._dies = die_with_us(signal.SIGTERM)
+        # Asked to end, snmpd would write its file again, into a folder that may be gone by then.
+        self._dies = die_with_us(signal.SIGKILL)
 
     def obey(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Do what an order says, and return the answer to it; raises CannotRun."""
@@ -340,7 +359,10 @@ class Network:
 
     def _start(self, devices: Sequence[Device], kind: str, secrets: Mapping[str, str]) -> list[int]:
         if kind == "snmpd":
-            return [self._start_daemon(device, secrets) for device in devices]
+            free = find_ports(len(devices))
+            for device, port in zip(devices, free, strict=True):
+                self._start_daemon(device, port, secrets)
+            return free
         agent = subprocess.Popen(
             [sys.executable, "-P", snmp_agent.__file__],
             stdin=subprocess.PIPE,
@@ -360,13 +382,10 @@ class Network:
         ports: list[int] = json.loads(line)["ports"]
         return ports
 
-    def _start_daemon(self, device: Device, secrets: Mapping[str, str]) -> int:
+    def _start_daemon(self, device: Device, port: int, secrets: Mapping[str, str]) -> None:
         from perfkit.backends import snmp_daemon
 
         folder = Path(mkdtemp(prefix="snmpd-", dir=self._folder))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
         command, environment = snmp_daemon.prepare(folder, device, port, secrets)
         self._agents.append(
             subprocess.Popen(
@@ -381,7 +400,6 @@ class Network:
                 preexec_fn=self._dies,  # noqa: PLW1509
             )
         )
-        return port
 
     def _clear(self) -> None:
         for door in self._doors:
@@ -401,6 +419,18 @@ class Network:
             except subprocess.TimeoutExpired:
                 agent.kill()
                 agent.wait()
+
+
+def find_ports(number: int) -> list[int]:
+    """Return so many UDP ports of 127.0.0.1 that are free, all different."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(number):
+            # Kept until the last is found: the kernel may give a free one twice.
+            kept = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            kept.bind(("127.0.0.1", 0))
+            ports.append(kept.getsockname()[1])
+        return ports
 
 
 def bind(number: int) -> list[socket.socket]:

@@ -17,7 +17,7 @@ from typing import Any
 from perfkit.backends import snmp_daemon, snmp_network
 from perfkit.backends.guarded import Guarded, Order
 from perfkit.backends.snmp import ASKED, UPTIME, Address, Control, Poller, login_at
-from perfkit.errors import CannotRun, ComponentLost, NoAnswer, UsageError
+from perfkit.errors import CannotRun, ComponentLost, NoAnswer, Refused, UsageError
 from perfkit.extras import require
 from perfkit.loopback import is_here
 from perfkit.model import Location
@@ -74,7 +74,7 @@ class SnmpService:
                     begun = time.perf_counter()
                     poller.get(device, UPTIME)
                     took.append(time.perf_counter() - begun)
-        except NoAnswer:
+        except (NoAnswer, Refused):
             return None
         tally = control.ask("counted")["tallies"][0]
         service = tally["busy"] / tally["served"] if tally["served"] else 0.0
@@ -186,9 +186,7 @@ def _reach(service: SnmpService, targets: tuple[Target, ...]) -> None:
     with closing(Control(service.address.control)) as control:
         places = control.ask("reach", targets=[_resolve(target) for target in targets])["devices"]
         for number, (target, place) in enumerate(zip(targets, places, strict=True)):
-            spoken = target.version
-            if spoken != "3":
-                spoken = asyncio.run(ask(login_at(target, place)))
+            spoken = asyncio.run(ask(login_at(target, place)))
             control.ask("remember", device=number, version=spoken)
 
 

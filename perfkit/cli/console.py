@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 WIDEST = 120
 # Stand-ins for terminals that cannot draw the signs.
 PLAIN = str.maketrans("✗≈✓◐▸→━╸╾─×÷·–…µ±’", "x~+o>>==--x/--.u~'")
-_CREDENTIALS = r"(?i)(password=|snmp://|://[^/@\s:]*:)[^\s@'\"]+"
+# A community may have an @ of its own.
+_CREDENTIALS = r"(?i)(password=|snmp://|://[^/@\s:]*:)((?<=snmp://)\S+(?=@)|[^\s@'\"]+)"
 
 
 def emit(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from perfkit.cli.options import REPORT, Color, ColorOption, Json, Seed
-from perfkit.errors import Exit, UsageError
+from perfkit.errors import Exit, NoAnswer, UsageError
 
 if TYPE_CHECKING:
     from perfkit.backends.snmp import Snmp
@@ -193,7 +193,7 @@ def _plan(device: Target, order: Order, *, json: bool, color: Color) -> Exit:
     write(sys.stderr, f"{device}: at most {order.at_most:,} requests, one at a time\n")
     meter = Meter(color, Unit.COUNT, quiet=False)
     planner = Planner(order, meter.tell, meter.start)
-    interrupted = False
+    interrupted, failure = False, None
     try:
         with meter:
             asyncio.run(_ask(planner, device))
@@ -201,11 +201,18 @@ def _plan(device: Target, order: Order, *, json: bool, color: Color) -> Exit:
         if not planner.begun:
             raise
         interrupted = True
+    except NoAnswer as error:
+        # What was measured until the device fell silent cost it requests, and is worth seeing.
+        if not planner.begun or not planner.plan().tries:
+            raise
+        interrupted, failure = True, error
     plan = planner.plan(interrupted=interrupted)
     if json:
         emit(encode(plan).decode())
     else:
         emit(render(lambda width: report.render(plan, width), color))
+    if failure is not None:
+        raise failure
     if interrupted:
         return Exit.INTERRUPTED
     return Exit.ANSWERS_DIFFER if any(one.differs for one in plan.timed) else Exit.FINE
@@ -304,7 +311,7 @@ def run_agent(
     quiet: Annotated[
         bool,
         typer.Option(
-            "--quiet", "-q", help="Print the URLs and nothing else.", rich_help_panel=REPORT
+            "--quiet", "-q", help="Print how to reach it and nothing else.", rich_help_panel=REPORT
         ),
     ] = False,
 ) -> Exit:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from perfkit import Bound, Probe, count, seconds
 from perfkit.backends.snmp import Snmp, require_bulk
-from perfkit.errors import UsageError
+from perfkit.errors import (
+    CannotRun,
+    NoAnswer,
+    NotApplicable,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from perfkit.snmp.session import Session, Varbind
@@ -64,6 +69,11 @@ INTERFACES = "1.3.6.1.2.1.2.2.1"
 INDEX = f"{INTERFACES}.1"
 STEADY = 8
 """The columns behind are times and counters that never stand still."""
+SESSIONS = 400
+"""Of a pool: a process has 1,024 sockets at most by default."""
+SOON = 0.25
+"""Seconds of the short timeout."""
+TOO_SOON = f"the device does not answer within {SOON:g} s"
 
 
 @probe.setup
@@ -102,6 +112,11 @@ def look(network: Snmp, poll: Poll) -> None:
     for device, rows in zip(
         network.devices, network.at_once(ask), strict=True
     ):
+        if not rows:
+            raise CannotRun(
+                f"{device} has no interfaces, or does not show them",
+                fix=f"let who asks read {INTERFACES}",
+            )
         network.found[device] = [
             row.oid.replace(INDEX, f"{INTERFACES}.{column}")
             for column in range(1, poll.columns + 1)
@@ -135,6 +150,14 @@ def open_threads(network: Snmp, poll: Poll) -> None:
     network.pool(poll.threads, at_most=poll.in_flight)
 
 
+def crowded(poll: Poll) -> str:
+    """Sessions are sockets: one for each thread and device."""
+    sessions = poll.threads * poll.devices
+    if sessions <= SESSIONS:
+        return ""
+    return f"{sessions} sessions would be too many sockets"
+
+
 def gain_in_threads(network: Snmp, poll: Poll) -> Bound | None:
     """Predict what threads can gain."""
     return network.bound(poll.threads)
@@ -143,6 +166,7 @@ def gain_in_threads(network: Snmp, poll: Poll) -> Bound | None:
 @probe.wrong_lever(
     "GET in threads",
     prepare=open_threads,
+    unless=crowded,
     bound=gain_in_threads,
     why="Threads let the ways overlap; each device still serves every"
     " request, one at a time.",
@@ -195,22 +219,32 @@ def get_compiled(network: Snmp, poll: Poll) -> object:
     )
 
 
+def slow(poll: Poll) -> str:
+    """Asked again too soon, a device has ever more to do."""
+    soon = poll.per_request + poll.per_oid < SOON
+    return "" if soon else TOO_SOON
+
+
 @probe.wrong_lever(
     "shorter timeouts",
     prepare=look,
+    unless=slow,
     why="A timeout is for answers that do not come; these come.",
 )
 def get_impatiently(network: Snmp, poll: Poll) -> object:
     """Ask for each number, and again after a quarter of a second."""
-    return table(
-        {
-            device: [
-                network.get(replace(device, timeout=0.25), oid)[0]
-                for oid in oids
-            ]
-            for device, oids in network.found.items()
-        }
-    )
+    try:
+        return table(
+            {
+                device: [
+                    network.get(replace(device, timeout=SOON), oid)[0]
+                    for oid in oids
+                ]
+                for device, oids in network.found.items()
+            }
+        )
+    except NoAnswer as late:
+        raise NotApplicable(TOO_SOON) from late
 
 
 # What helps: fewer requests for the same values.

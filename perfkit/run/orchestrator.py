@@ -331,7 +331,7 @@ def _require_needed(variant: Variant[Any, Any], course: Course, why: str) -> Non
         raise CannotRun(
             f"'{variant.name}' is not run with this component",
             why=why,
-            fix="take its check away, or take another component",
+            fix="name the others in its check (a role means it too), or take another component",
         )
 
 

@@ -84,6 +84,7 @@ class Community:
 
     def _receive(self, datagram: bytes, _: Peer) -> None:
         # The envelope first: what answers nothing is not worth decoding, nor may it disturb.
+        # The community is not compared: who can see the request-id can see that, too.
         try:
             envelope = message.read(datagram)
         except Malformed:

@@ -26,21 +26,20 @@ class Datagrams:
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)  # noqa: FBT003
-        try:
-            if peer is not None:
-                self._socket.connect(peer)
-        except OSError as error:
-            # No route now; there may be one at the next attempt.
-            self.trouble = error.strerror or ""
+        self._unconnected = peer
         self._loop.add_reader(self._socket, self._read)
 
     def send(self, datagram: bytes, peer: Peer | None = None) -> None:
         """Send; what cannot be sent now is lost, as it may be on the way."""
         try:
-            if peer is None:
-                self._socket.send(datagram)
-            else:
+            if peer is not None:
                 self._socket.sendto(datagram, peer)
+                return
+            if self._unconnected is not None:
+                # Here, because without a route now there may be one at the next attempt.
+                self._socket.connect(self._unconnected)
+                self._unconnected = None
+            self._socket.send(datagram)
         except OSError as error:
             self.trouble = error.strerror or ""
 

@@ -20,7 +20,7 @@ import msgspec
 from perfkit import stats
 from perfkit.errors import CannotRun, NoAnswer, Refused, UsageError
 from perfkit.snmp import poll
-from perfkit.snmp.session import parse
+from perfkit.snmp.session import LARGEST, parse
 
 if TYPE_CHECKING:
     from perfkit.snmp.session import Client, Session, Varbind
@@ -186,7 +186,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What measured best of the methods that need not know the OIDs."""
     walked: Walked | None = None
     limit: int | None = None
-    """To how many variables answers were kept in the end; null where nothing was too much."""
+    """To how many variables answers were kept in the end; null where the sizes tried sufficed."""
     requests: int
     """Requests that were sent; neither retries nor what SNMPv3 asks for itself are counted."""
     at_most: int
@@ -204,6 +204,9 @@ def encode(plan: Plan) -> bytes:
 
 def read_oid(text: str) -> str:
     """Read a subtree, a number such as .1.3.6.1.2.1.1 or a name; raises UsageError."""
+    if "://" in text:
+        # Not repeated: it may have a community.
+        raise UsageError("an OID is no URL", fix="perfkit snmp plan TARGET ifTable")
     oid = NAMES.get(text, text.removeprefix("."))
     try:
         parse(oid)
@@ -557,6 +560,8 @@ class Planner:
             numbers = poll.key(following.oid)[len(poll.key(entry)) :]
             is_table |= len(numbers) > 1
             columns.append(numbers[0])
+            if numbers[0] == LARGEST:
+                break
             before = f"{entry}.{numbers[0] + 1}"
         return tuple(columns), is_table
 
@@ -575,6 +580,7 @@ class Planner:
         self, method: Method, ask: Callable[[int], Awaitable[tuple[str, int]]], most: int
     ) -> int:
         """Try sizes; return the best, or 0 when none was answered."""
+        target = self._session.target
         tries: list[Try] = []
         while size := next_size(tries, most):
             one = await self._try(method, size, ask)
@@ -584,8 +590,10 @@ class Planner:
                 # Is it the size, or is nobody there any more? This raises NoAnswer.
                 await self._session.get(self._sample[0].oid)
         good = max((one.size for one in tries if not one.failed), default=0)
-        if good and any(one.failed for one in tries):
-            self._limits.remember(self._session.target, good)
+        # A long GET may be too much where the short GETBULK for as many values is not; a GETNEXT
+        # for many columns, the way of SNMPv1, is as long.
+        if target.version == "1" and good and any(one.failed for one in tries):
+            self._limits.remember(target, good)
         return best_size(tries)
 
     async def _try(

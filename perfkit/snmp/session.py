@@ -77,7 +77,7 @@ class Line(Protocol):
         """Close what is open."""
 
 
-OID = re.compile(r"([01]\.[123]?[0-9]|2\.(0|[1-9][0-9]*))(\.(0|[1-9][0-9]*))*")
+OID = re.compile(r"([01]\.[123]?[0-9]|2\.(0|[1-9][0-9]{0,9}))(\.(0|[1-9][0-9]{0,9}))*")
 """What can be encoded, written in the one way in which it is read."""
 LARGEST = 2**32 - 1
 STATUSES = (

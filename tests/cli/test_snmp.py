@@ -232,6 +232,7 @@ def test_device_of_snmpv1_is_told_apart(perfkit: Run, agent: Start) -> None:
         (("snmp://x@127.0.0.1", "ifFoo"), "'ifFoo' is no OID"),
         (("snmp://x@127.0.0.1,127.0.0.2",), "a plan is for one device"),
         (("snmp://x:s3cret@127.0.0.1",), "an SNMP URL has no password"),
+        (("ifTable", "snmp://s3cret@127.0.0.1"), "an OID is no URL"),
         (("snmp://x@127.0.0.1", "--timeout", "0s"), "--timeout 0s is no time at all"),
         (("snmp://x@127.0.0.1", "--rounds", "2"), "--rounds"),
     ],
@@ -254,10 +255,10 @@ def test_nothing_below_the_oid_is_an_error(perfkit: Run, agent: Start) -> None:
     assert "has nothing below 1.3.6.1.2.1.31.1.1.1" in ended.stderr
 
 
-def plan_on_a_terminal(environment: dict[str, str], url: str) -> pexpect.spawn[str]:
+def plan_on_a_terminal(environment: dict[str, str], url: str, *options: str) -> pexpect.spawn[str]:
     return pexpect.spawn(
         sys.executable,
-        ["-m", "perfkit", "snmp", "plan", url, "--timeout", "30s"],
+        ["-m", "perfkit", "snmp", "plan", url, "--timeout", "30s", *options],
         env=environment,
         encoding="utf-8",
         dimensions=(50, 100),
@@ -277,6 +278,28 @@ def test_ctrl_c_prints_what_there_is(environment: dict[str, str], agent: Start) 
     assert "by the size of an answer" in said
     assert "walk, requests" not in said
     assert "Traceback" not in said
+
+
+def test_silence_half_way_prints_what_there_is_and_the_error(
+    environment: dict[str, str], agent: Start
+) -> None:
+    with agent("--interfaces", "10", "--service", "10ms") as device:
+        (served,) = (
+            one
+            for one in psutil.Process(device.process.pid).children(recursive=True)
+            if any(word.endswith("snmp_agent.py") for word in one.cmdline())
+        )
+        # Of an option that is given twice the last one counts.
+        child = plan_on_a_terminal(environment, device.url, "--timeout", "500ms", "--retries", "0")
+        child.expect("requests to compare the methods")
+        served.suspend()
+        said = heard(child)
+        served.resume()
+
+    assert child.exitstatus == Exit.CANNOT_RUN
+    assert "INTERRUPTED: what is below was measured" in said
+    assert "by the size of an answer" in said
+    assert re.search("no answer|fell silent", said)
 
 
 def test_ctrl_c_before_anything_is_known_says_that(environment: dict[str, str]) -> None:

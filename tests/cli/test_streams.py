@@ -121,7 +121,7 @@ def test_bug_is_kept_in_a_file_without_secrets(environment: dict[str, str], tmp_
         "from perfkit.cli import app, listing\n"
         "from perfkit import registry\n"
         "def fail():\n"
-        "    raise RuntimeError('postgresql://me:hunter2@db password=hunter2 snmp://hunter2@a')\n"
+        "    raise RuntimeError('postgresql://me:hunter2@db password=hunter2 snmp://hunter2@hunter2@a')\n"
         "registry.listed = fail\n"
         "sys.exit(app.run(['list']))\n"
     )

@@ -4,9 +4,10 @@ import json
 import random
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import snmp
 import snmp_gain
 from missing_number_rounds import Rounds, Took
 from snmp_clients import START, TABLE, WALK, Contender, contenders, printed_oids, take_turns
@@ -27,6 +28,7 @@ from snmp_tables import TABLE as TABLES
 
 from perfkit.backends.snmp import Snmp
 from perfkit.backends.snmp_table import Device
+from perfkit.errors import NoAnswer
 from perfkit.model import Location
 from perfkit.result import Interval
 
@@ -215,6 +217,16 @@ def test_a_story_is_told_with_its_requests_and_only_by_who_is_spoken_of() -> Non
         found["requests"], 1
     )
     assert speed(found, "get-each").ratio == 1
+
+
+def test_a_story_that_cannot_be_told_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise NoAnswer("no answer")
+
+    monkeypatch.setattr(snmp, "tell", fail)
+
+    with pytest.raises(NoAnswer):
+        snmp.story(snmp.SHORT)
 
 
 def test_the_table_of_stories_says_which_goals_are_met() -> None:

@@ -5,13 +5,13 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from leftovers import folders, processes, until
+from leftovers import alive, folders, processes, until
 from snmp_agents import SECRETS, agents
 
 from perfkit.backends import snmp_daemon, snmp_service
@@ -207,10 +207,11 @@ def test_a_flood_loses_answers_and_they_are_counted(service: SnmpService) -> Non
         return [answer[0] for answer in answers if isinstance(answer, list)]
 
     with Snmp.connect(service.address) as devices:
-        devices.install([Device("switch", per_request=0.001)])
+        # So slow that all 200 are sent before there is room for them.
+        devices.install([Device("switch", per_request=0.01)])
         (device,) = devices.devices
         with devices.counting() as work:
-            hasty = replace(device, timeout=1.0, retries=0)
+            hasty = replace(device, timeout=4.0, retries=0)
             (answered,) = devices._poller.for_each([hasty], flood)
 
     # One is served and 64 wait; what is served meanwhile makes room for more.
@@ -269,9 +270,10 @@ def test_yours_must_be_as_many_as_are_needed() -> None:
         with (
             Snmp.serve(Location(url)) as service,
             Snmp.connect(service.address) as devices,
-            pytest.raises(CannotRun, match="needs 2 devices, and yours are 1"),
+            pytest.raises(CannotRun, match="needs 2 devices, and yours are 1") as caught,
         ):
             devices.install([Device("a"), Device("b")])
+    assert caught.value.fix == "-s devices=1"
 
 
 @pytest.mark.usefixtures("hastily")
@@ -281,6 +283,30 @@ def test_a_wrong_community_is_silence() -> None:
         with pytest.raises(NoAnswer) as caught, Snmp.serve(Location(url)):
             pass
     assert "community" in f"{caught.value.why} {caught.value.fix}"
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what a user of SNMPv3 needs; the authentication password is wrong."""
+    monkeypatch.setenv("PERFKIT_SNMP_AUTH_PASSWORD", "another-password")
+    monkeypatch.setenv("PERFKIT_SNMP_PRIVACY_PASSWORD", SECRETS["privacy_password"])
+
+
+@pytest.mark.usefixtures("hastily", "user")
+def test_silence_in_every_version_is_noticed_at_once() -> None:
+    with agents(Device("old")) as running:
+        location = Location(f"snmpv3://{SECRETS['user']}@127.0.0.1:{running.ports[0]}")
+        with pytest.raises(NoAnswer, match=f"127.0.0.1:{running.ports[0]}"), Snmp.serve(location):
+            pass
+
+
+@pytest.mark.usefixtures("user")
+def test_a_device_that_refuses_is_described_all_the_same() -> None:
+    with agents(Device("yours", version="3")) as running:
+        location = Location(f"snmpv3://{SECRETS['user']}@127.0.0.1:{running.ports[0]}")
+        with Snmp.serve(location) as service:
+            assert service.component.rtt is None
+            assert service.component.version == "SNMPv3"
 
 
 def test_a_device_elsewhere_needs_permission() -> None:
@@ -301,11 +327,8 @@ def test_an_agent_that_ends_is_noticed() -> None:
     with Snmp.serve(Location()) as service, Snmp.connect(service.address) as devices:
         devices.install([Device("switch")])
         service.check()
-        agent = next(
-            process
-            for process in psutil.Process().children(recursive=True)
-            if "snmp_agent.py" in " ".join(process.cmdline())
-        )
+        # Not any agent: other networks of this module may be up.
+        (agent,) = psutil.Process(service.guarded._server).children()
         agent.kill()
         until(lambda: devices._control.ask("devices")["ended"], "the agent ends")
 
@@ -316,15 +339,33 @@ def test_an_agent_that_ends_is_noticed() -> None:
 def test_a_network_that_ends_is_noticed() -> None:
     with Snmp.serve(Location()) as service, Snmp.connect(service.address) as devices:
         devices.install([Device("switch")])
-        for process in psutil.Process().children(recursive=True):
-            if "snmp_network.py" in " ".join(process.cmdline()):
-                process.send_signal(signal.SIGKILL)
+        os.kill(service.guarded._server, signal.SIGKILL)
         until(lambda: not service.guarded.alive(), "the network ends")
 
         with pytest.raises(ComponentLost):
             service.check()
         with pytest.raises(CannotRun, match="network of devices is gone"):
             devices._control.ask("devices")
+
+
+@needs_daemon
+def test_snmpd_is_killed_with_the_network(place: Path) -> None:
+    """Asked to end, it would write its file again, into a folder that may be gone by then."""
+    with network("snmpd", Device("switch")):
+        running = {process.name(): process for process in psutil.Process().children(recursive=True)}
+        snmpd = running["snmpd"]
+        # So it cannot do anything more, whatever it is told.
+        snmpd.suspend()
+        try:
+            parent = snmpd.parent()
+            assert parent is not None
+            parent.kill()
+            until(lambda: not alive(snmpd.pid), "snmpd ends")
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                snmpd.resume()
+
+    assert folders(place) == []
 
 
 @pytest.mark.parametrize("url", KINDS)

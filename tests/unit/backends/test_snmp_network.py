@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfkit.backends import snmp_network
-from perfkit.backends.snmp_network import Door, Service, Tally, Way, bind
+from perfkit.backends.snmp_network import Door, Service, Tally, Way, bind, find_ports
 
 SILENCE = 0.05
 """Seconds in which nothing must come: what would fail here comes at once."""
@@ -103,6 +103,11 @@ def test_devices_have_addresses_of_their_own_and_one_port() -> None:
     assert all(host.startswith("127.") for host, _ in places)
 
 
+def test_free_ports_are_all_different() -> None:
+    """One after the other, the kernel would give one of so many twice."""
+    assert len(set(find_ports(500))) == 500
+
+
 def test_a_door_passes_both_ways_and_counts() -> None:
     async def story() -> None:
         async with scene() as stage:
@@ -129,6 +134,16 @@ def test_bytes_do_not_depend_on_the_number_of_the_message() -> None:
 
     assert tallies[0].bytes_out == tallies[1].bytes_out == len(get(300)) - 2
     assert tallies[0].bytes_in == tallies[1].bytes_in == len(get(300)) - 2
+
+
+def test_an_answer_to_who_asked_before_is_not_counted() -> None:
+    tally = Tally()
+    tally.request(("here", 1), get(300))
+    tally.answer(("there", 1), answer(get(299, oids=5)))
+    tally.answer(("here", 1), answer(get(300)))
+
+    said = tally.report()
+    assert (said["oids"], said["bytes_in"], said["lost"]) == (1, len(get(300)) - 2, 0)
 
 
 def test_what_is_sent_twice_is_a_retry_and_what_is_not_answered_is_lost() -> None:
@@ -221,6 +236,23 @@ def test_a_request_that_the_device_drops_does_not_hold_up_the_others() -> None:
             await stage.say(answer(get(301)))
             assert {await stage.got(), await stage.got()} == {answer(get(300)), answer(get(301))}
             assert told(stage)["lost"] == 0
+
+    asyncio.run(story())
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+    async def story() -> None:
+        async with scene(Service(0, 0)) as stage:
+            await stage.ask(get(300), get(301))
+            assert await stage.heard() == get(300)
+            # It is given up, and the next one served.
+            assert await stage.heard() == get(301)
+            await stage.say(answer(get(300)))
+            assert await stage.got() == answer(get(300))
+            assert told(stage)["served"] == 0
+            await stage.say(answer(get(301)))
+            assert await stage.got() == answer(get(301))
+            assert told(stage)["served"] == 1
 
     asyncio.run(story())
 

@@ -12,10 +12,11 @@ import pytest
 from snmp_agents import SECRETS, agents
 
 from perfkit.backends import snmp_daemon, snmp_service
+from perfkit.backends.snmp import Snmp
 from perfkit.backends.snmp_table import Device
-from perfkit.errors import VariantFailed
+from perfkit.errors import NotApplicable, VariantFailed
 from perfkit.model import Location, Plan
-from perfkit.probes.snmp_bulk import Poll, probe
+from perfkit.probes.snmp_bulk import TOO_SOON, Poll, get_impatiently, probe
 from perfkit.result import Bound, Result
 from perfkit.run.orchestrator import run
 from perfkit.snmp.target import Target, read
@@ -175,6 +176,32 @@ def test_columns_that_never_stand_still_are_refused_on_a_device_of_yours(yours: 
         counted(Poll(columns=9), yours)
 
     assert caught.value.fix == "-s columns=8"
+
+
+def test_a_device_of_yours_without_interfaces_is_refused() -> None:
+    with agents(Device("yours", interfaces=0)) as running:
+        place = f"127.0.0.1:{running.ports[0]}"
+        with pytest.raises(VariantFailed, match=f"{place} has no interfaces") as caught:
+            counted(Poll(**QUICK), f"snmp://{SECRETS['community']}@{place}")
+
+    assert "1.3.6.1.2.1.2.2.1" in caught.value.fix
+
+
+def test_a_short_timeout_does_not_apply_where_every_answer_is_late() -> None:
+    assert probe.obstacles(Poll(per_request=0.25))["get-impatiently"] == TOO_SOON
+    assert "get-impatiently" not in probe.obstacles(Poll(per_request=0.1))
+    with Snmp.serve(Location(rtt=1.0)) as service, Snmp.connect(service.address) as network:
+        network.install([Device("far")])
+        network.found = {network.devices[0]: ["1.3.6.1.2.1.2.2.1.1.1"]}
+        with pytest.raises(NotApplicable, match=TOO_SOON):
+            get_impatiently(network, Poll())
+
+
+def test_threads_are_left_out_where_there_are_not_enough_sockets() -> None:
+    crowd = Poll(devices=250, threads=4)
+
+    assert probe.obstacles(crowd)["get-in-threads"] == "1000 sessions would be too many sockets"
+    assert "get-in-threads" not in probe.obstacles(replace(crowd, devices=100))
 
 
 def test_a_bulk_of_one_row_is_none() -> None:

@@ -328,6 +328,7 @@ class TestVariantsThatFindOut:
             run_sides(plan, Course(needed=frozenset({"once"})))
         assert caught.value.what == "'once' is not run with this component"
         assert caught.value.why == "it has no bulk order"
+        assert "a role means it too" in caught.value.fix
         assert processes_of(file, "twice") == []
         assert run_sides(plan, Course(needed=frozenset({"twice"})))[CHANGE].rounds == 1
 

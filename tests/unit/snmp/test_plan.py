@@ -45,7 +45,7 @@ from perfkit.snmp.plan import (
     whole,
 )
 from perfkit.snmp.poll import key
-from perfkit.snmp.session import Client, Varbind
+from perfkit.snmp.session import Client, Varbind, parse
 from perfkit.snmp.target import Target
 
 TABLE = NAMES["ifTable"]
@@ -229,6 +229,8 @@ class Scripted:
     most: int = 10**9
     """Variables of the largest answer; more is `beyond`."""
     beyond: str = TOO_BIG
+    longest_get: int = 10**9
+    """OIDs of the largest GET; more is `beyond` too."""
     speaks: str = "2c"
     cut: int = 10**9
     request: float = 1.0
@@ -253,14 +255,15 @@ class Scripted:
     def _answer(self, kind: str, varbinds: list[Varbind]) -> list[Varbind]:
         self.asked.append(kind)
         self.now += self.request + self.value * len(varbinds)
-        if len(varbinds) > self.most:
+        if len(varbinds) > (min(self.most, self.longest_get) if kind == "GET" else self.most):
             if self.beyond == SILENCE:
                 raise NoAnswer(f"no answer from {self.target} to {kind}")
             raise Refused(f"{self.target} answers {kind} with tooBig", status=self.beyond)
         return varbinds
 
     def _after(self, oid: str) -> Varbind:
-        place = bisect_right(self.keys, key(oid))
+        # As a session does, which asks for nothing that is no OID.
+        place = bisect_right(self.keys, parse(oid))
         if place == len(self.rows):
             return Varbind(oid, None, end=True)
         return Varbind(self.rows[place], place)
@@ -351,6 +354,19 @@ def test_size_that_is_never_answered_is_left_out_and_the_device_asked_whether_it
     before = one.asked[: one.asked.index("GETBULK")].count("GET")
     tried = sum(len(each.seconds) for each in found.tries if each.method == Method.MANY)
     assert before == 1 + tried + 1, "to find the version, to try, and after the silence"
+
+
+def test_how_long_a_get_may_be_does_not_limit_getbulk(scripted: Script) -> None:
+    found, _ = scripted(table(48), longest_get=12)
+
+    assert {each.size for each in found.timed if each.method == Method.MANY} == {10}
+    assert (found.recommended, found.limit) == (Choice(Method.BULK, 800), None)
+
+
+def test_column_with_the_largest_number_is_the_last(scripted: Script) -> None:
+    found, _ = scripted([f"{TABLE}.1.1", f"{TABLE}.4294967295.1"], speaks="1")
+
+    assert [each.size for each in found.timed if each.method == Method.COLUMNS] == [2]
 
 
 def test_columns_are_asked_for_in_answers_that_the_device_can_give(scripted: Script) -> None:

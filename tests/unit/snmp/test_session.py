@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 import random
 import socket
 import sys
@@ -461,6 +463,14 @@ def test_a_port_where_nobody_listens_is_no_answer(version: str) -> None:
         assert "Connection refused" in silence.value.why
 
 
+def test_a_way_that_does_not_exist_is_named() -> None:
+    # Broadcasts are not allowed, so nothing is sent.
+    with pytest.raises(NoAnswer) as silence:
+        ask(replace(HERE, host="255.255.255.255", timeout=0.05, retries=1), get(UPTIME))
+
+    assert os.strerror(errno.EACCES) in silence.value.why
+
+
 def test_a_device_that_comes_up_between_two_attempts_is_answered() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
         device.bind(("127.0.0.1", 0))
@@ -749,6 +759,8 @@ def test_an_unknown_name_is_said_to_be_unknown(host: str) -> None:
     [
         *("", "1", "1.", ".1.3", "1.3.", "1.3..6", "1.40", "3.1", "1.3.-1", "1.3.01", " 1.3"),
         *("1.3.4294967296", "sysUpTime.0", "1.3.\u0661", "1_0.3"),
+        # Python itself refuses to read so long a number.
+        *("1.3." + "9" * 5_000, "2." + "9" * 5_000),
     ],
 )
 def test_what_is_no_oid_is_not_sent(oid: str) -> None:

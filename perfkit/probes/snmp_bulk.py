@@ -213,7 +213,7 @@ def open_compiled(network: Snmp, poll: Poll) -> None:
 def get_compiled(network: Snmp, poll: Poll) -> object:
     """Ask for each number with a client written in Rust."""
     return sorted(
-        (number, oid, network.compiled(device).get(oid))
+        (number, oid, network.get_compiled(device, oid))
         for number, (device, oids) in enumerate(network.found.items())
         for oid in oids
     )

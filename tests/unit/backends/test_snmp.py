@@ -166,6 +166,26 @@ def test_protocols_that_the_compiled_client_lacks_are_said() -> None:
         compiled_session(replace(login, auth="SHA512"))
 
 
+def test_the_compiled_client_asks_again_as_often_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lossy:
+        asked = 0
+
+        def get(self, _: str) -> int:
+            Lossy.asked += 1
+            if Lossy.asked in {1, 3, 4, 5}:
+                raise TimeoutError
+            return 7
+
+    with network() as devices:
+        monkeypatch.setattr(devices, "compiled", lambda _: Lossy())
+        device = replace(devices.devices[0], retries=2)
+
+        assert devices.get_compiled(device, FIRST) == 7
+        with pytest.raises(NoAnswer, match="no answer from"):
+            devices.get_compiled(device, FIRST)
+        assert Lossy.asked == 5
+
+
 def test_a_pool_has_pollers_of_its_own(service: SnmpService) -> None:
     with Snmp.connect(service.address) as devices:
         devices.install([Device("switch")])

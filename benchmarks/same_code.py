@@ -21,7 +21,8 @@ from hog import hogs
 from same_work import Nothing, probe
 
 from perfkit.model import Plan
-from perfkit.run.orchestrator import Progress, Timing, run
+from perfkit.run.course import Progress, Timing
+from perfkit.run.orchestrator import run
 
 GOAL = 0.05
 COMPARISONS, SHORT = 200, 6

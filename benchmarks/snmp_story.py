@@ -12,7 +12,8 @@ from goal import NO_INTERVAL, compare
 
 from perfkit.model import Location, Plan
 from perfkit.result import Interval, Result
-from perfkit.run.orchestrator import CHANGE, Course, run_sides
+from perfkit.run.course import CHANGE, Course
+from perfkit.run.orchestrator import run_sides
 from perfkit.scenario import load
 from perfkit.stats import typical_ratio
 

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perfkit.errors import NotApplicable
-    from perfkit.model import Backend, Bound, Location, Probe, Role, Tally, count, seconds, size
+    from perfkit.model import (
+        Backend,
+        Bound,
+        Location,
+        Probe,
+        Role,
+        Tally,
+        count,
+        seconds,
+        size,
+        workers,
+    )
 
 __all__ = [
     "Backend",
@@ -23,6 +34,7 @@ __all__ = [
     "count",
     "seconds",
     "size",
+    "workers",
 ]
 
 

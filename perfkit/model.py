@@ -295,11 +295,21 @@ class Quantity(NamedTuple):
     unit: Unit
     lowest: float
     highest: float | None
+    workers: bool = False
+    """Whether it is how many work at once on the same amount of work."""
 
 
 def count(text: str, *, at_least: int = 1, at_most: int | None = None) -> Quantity:
     """How many; given as `5000` or `5k` on the command line."""
     return Quantity(text, Unit.COUNT, at_least, at_most)
+
+
+def workers(text: str, *, at_most: int) -> Quantity:
+    """How many threads, processes or consumers share the same amount of work.
+
+    `perfkit sweep` then fits how they scale, instead of how the work grows.
+    """
+    return Quantity(text, Unit.COUNT, 1, at_most, workers=True)
 
 
 def seconds(text: str, *, at_least: float = 0, at_most: float | None = None) -> Quantity:

@@ -28,6 +28,8 @@ class Parameter:
     default: Any
     lowest: float | None
     highest: float | None
+    workers: bool = False
+    """Whether it is how many work at once on the same amount of work."""
 
     @property
     def bounds(self) -> str:
@@ -53,7 +55,9 @@ def _describe(name: str, hint: object, default: object) -> Parameter:
     notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     for note in notes:
         if isinstance(note, Quantity):
-            return Parameter(name, note.text, note.unit, default, note.lowest, note.highest)
+            return Parameter(
+                name, note.text, note.unit, default, note.lowest, note.highest, note.workers
+            )
     return Parameter(name, "", None, default, None, None)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from perfkit.gate.session import Order
     from perfkit.outcome import Gate
-    from perfkit.run.orchestrator import Progress
+    from perfkit.run.course import Progress
 
 BASES = "The base"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from perfkit.cli.console import is_interactive, make_console, write
 from perfkit.cli.options import Color
-from perfkit.run.orchestrator import Counting, Loading, Progress, Timing
+from perfkit.run.course import Counting, Loading, Progress, Timing
 
 if TYPE_CHECKING:
     from rich.live import Live

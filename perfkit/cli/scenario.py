@@ -159,7 +159,8 @@ def run_scenarios(
     from perfkit.cli.progress import Reporter
     from perfkit.cli.show import text
     from perfkit.gate.session import judge_result
-    from perfkit.run.orchestrator import CHANGE, Course, run_sides
+    from perfkit.run.course import CHANGE, Course
+    from perfkit.run.orchestrator import run_sides
 
     files = scenario.find(names)
     tasks = {name: (file, scenario.load(file)) for name, file in files.items()}

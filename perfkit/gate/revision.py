@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 
 from perfkit.backends.guarded import Guarded, Order
 from perfkit.errors import CannotRun, UsageError
-from perfkit.run.orchestrator import BASE, CHANGE, Side
+from perfkit.run.course import BASE, CHANGE, Side
 
 LINES = 12
 """Of a failed build, the last lines are shown."""

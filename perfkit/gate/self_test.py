@@ -19,7 +19,8 @@ from perfkit.model import Plan, Probe
 from perfkit.outcome import Judged
 from perfkit.result import Machine, Measured
 from perfkit.run import machine
-from perfkit.run.orchestrator import CHANGE, Course, Progress, run_sides
+from perfkit.run.course import CHANGE, Course, Progress
+from perfkit.run.orchestrator import run_sides
 from perfkit.verdict import Word
 
 SCHEMA = "perfkit.self-test/1"

@@ -23,16 +23,8 @@ from perfkit.gate.stored import Stored
 from perfkit.outcome import Gate, Gated, Judged
 from perfkit.result import Measured, Result
 from perfkit.run import machine
-from perfkit.run.orchestrator import (
-    BASE,
-    CHANGE,
-    Course,
-    Loading,
-    Progress,
-    Rounds,
-    Side,
-    run_sides,
-)
+from perfkit.run.course import BASE, CHANGE, Course, Loading, Progress, Rounds, Side
+from perfkit.run.orchestrator import run_sides
 from perfkit.scenario import Scenario
 from perfkit.settings import Project, Settings
 from perfkit.verdict import Policy, Word, worst

@@ -1,125 +1,22 @@
 """The one orchestrator: probe, parameters and location in, Result out.
 
-Everything that touches the probe's code happens in worker processes; only the conditions of its
-variants are asked here, once, so that all sides run the same ones. One round is every variant
-once, in a seeded random order, each in a fresh process; so whatever the machine does meanwhile
-meets all variants alike, and what differs between processes (addresses, hash seeds) is averaged.
+One round is every variant once, in a seeded random order, each in a fresh process; so whatever
+the machine does meanwhile meets all variants alike, and what differs between processes
+(addresses, hash seeds) is averaged.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
-from statistics import median
-from typing import Any
 
-from perfkit import reference, stats
-from perfkit.errors import AnswersDiffer, CannotRun, NotApplicable, NotThere, VariantFailed
-from perfkit.model import Plan, Probe, Role, Service, Variant
-from perfkit.parameters import describe
-from perfkit.result import (
-    NOTHING,
-    Bound,
-    Given,
-    Interval,
-    Measured,
-    Noise,
-    NotRun,
-    Result,
-    Sample,
-    Work,
-)
-from perfkit.run import machine
-from perfkit.run.job import Action, Counted, Failed, Job, Report, Values
-from perfkit.run.process import Worker
-
-VALUES, ENOUGH = 4, 1.0
-"""Timed values a worker: so many, but no more than fill so many seconds, and one at least."""
-SHORTEST, LONGEST = 0.01, 0.05
-"""Seconds a value of a variant that is looped: as long as the slowest variant's, within these."""
-HURRIED, MOST_VALUES, STRETCH = 0.003, 20, 0.05
-"""For gates: only short values slip through between the slices of a busy machine, and the more of
-them the likelier. So many at most, and no more than fill such a stretch of seconds."""
-ALIKE = 10.0
-"""Two sides of a variant that differ by more are not called equally often."""
-CHANGE, BASE = "change", "base"
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """The component is being started, or the data loaded."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counting:
-    """A variant's answer is being checked and its work counted."""
-
-    label: str
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Rounds are being timed; `speed_ups` come from the rounds so far, by variant."""
-
-    round: int
-    elapsed: float
-    remaining: float
-    """Seconds that the rounds may still take: an upper bound."""
-    variants: tuple[Measured, ...]
-    speed_ups: Mapping[str, Interval]
-
-
-Progress = Loading | Counting | Timing
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One state of the code that is measured: where its workers live, and what they import.
-
-    Without a folder, where and what this process does. `environment` is for programs that the
-    code starts. The folder may be a part of the checkout `root`. Of `installed` packages there is
-    a copy elsewhere, which is not to be used.
-    """
-
-    name: str = CHANGE
-    folder: Path | None = None
-    path: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    root: Path | None = None
-    installed: frozenset[str] = frozenset()
-
-
-Rounds = Mapping[str, tuple[Measured, ...]]
-"""What was measured so far, by the name of the side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What a gate asks for beyond the plan.
-
-    Only the `counted` variants (and the naive one) are run at all and only the `timed` ones are
-    timed; None is all of them. The `needed` ones must apply to the component. `settled` is asked
-    at every look whether more rounds could change anything. `hurried` times short values.
-    """
-
-    sides: tuple[Side, ...] = (Side(),)
-    counted: frozenset[str] | None = None
-    timed: frozenset[str] | None = None
-    needed: frozenset[str] = frozenset()
-    settled: Callable[[Rounds], bool] | None = None
-    hurried: bool = False
+from perfkit import stats
+from perfkit.model import Plan
+from perfkit.result import Result
+from perfkit.run.course import CHANGE, Course, Progress, Timing
+from perfkit.run.trial import Trial, opened
 
 
 def run(plan: Plan, tell: Callable[[Progress], None] = lambda _: None) -> Result:
@@ -139,445 +36,57 @@ def run_sides(
     The first side loads the data for all. Raises like `run`, and NotThere for a side that does
     not have the code.
     """
-    probe, obstacles = plan.probe, plan.probe.obstacles(plan.params)
-    _require_complete(probe, obstacles)
-    started, begun = datetime.now(UTC), time.perf_counter()
-    load_before, burnt = machine.load(), machine.burn_in()
-    processors, throttled = machine.Processors.now(), machine.throttled()
-    what = probe.title if probe.source else probe.backend.__name__
-    tell(Loading(f"starting {what}"))
-    with probe.backend.serve(plan.location) as service, ExitStack() as stack:
-        crews = {
-            side.name: stack.enter_context(_gathered(plan, service, side)) for side in course.sides
-        }
-        tell(Loading("loading the data"))
-        next(iter(crews.values())).ask(Action.SETUP)
-        counted, found = _count(crews, probe, obstacles, course, tell)
-        rounds, stopped = _time(crews, plan, course, counted, tell)
-        component = service.component
-    duration = round(time.perf_counter() - begun, 3)
-    stalled = machine.throttled_since(throttled, duration)
-    return {
-        name: Result(
-            perfkit=version("perfkit"),
-            started=started.isoformat(timespec="seconds"),
-            duration=duration,
-            seed=plan.seed,
-            budget=plan.budget,
-            stopped=stopped,
-            probe=probe.name,
-            title=probe.title,
-            isolation="session" if probe.session else "process",
-            component=component,
-            params=_given(plan.params),
-            counters=dict(probe.work),
-            cause=probe.cause,
-            answer=_summary(counted[0].answer),
-            machine=machine.describe(),
-            noise=_noise(variants, burnt, load_before, processors, stalled),
-            variants=variants,
-            verdicts=stats.judge(variants),
-            not_run=_not_run(probe, obstacles | found),
-        )
-        for name, variants in rounds.items()
-    }
+    with opened(plan, course, tell) as trial:
+        return trial.results(time_rounds([trial], plan, tell))
 
 
-def _applying(probe: Probe[Any, Any], obstacles: Mapping[str, str]) -> list[Variant[Any, Any]]:
-    return [variant for variant in probe.variants if variant.name not in obstacles]
+def time_rounds(trials: Sequence[Trial], plan: Plan, tell: Callable[[Progress], None]) -> str:
+    """Time rounds of all trials together, and return why it stopped.
 
-
-def _not_run(probe: Probe[Any, Any], obstacles: Mapping[str, str]) -> tuple[NotRun, ...]:
-    return tuple(
-        NotRun(variant.name, str(variant.role), variant.label, obstacles[variant.name])
-        for variant in probe.variants
-        if variant.name in obstacles
-    )
-
-
-def _require_complete(
-    probe: Probe[Any, Any], conditions: Mapping[str, str], found: Mapping[str, str] | None = None
-) -> None:
-    """Raise CannotRun unless conditions, and what variants found, leave something to compare."""
-    obstacles = {**conditions, **(found or {})}
-    applying = _applying(probe, obstacles)
-    roles = [variant.role for variant in applying]
-    if roles.count(Role.NAIVE) == 1 and (Role.FIXED in roles or probe.source is not None):
-        return
-    has = ", ".join(f"'{variant.name}' ({variant.role})" for variant in applying) or "none"
-    needs = f"it needs exactly one naive variant and a fixed one; it has: {has}"
-    left = [
-        f"'{variant.name}' ({variant.role}) is not run: {variant.why}"
-        for variant in _not_run(probe, obstacles)
-    ]
-    where, other = (" with these parameters", "take other parameters, or ") if left else ("", "")
-    if found:
-        where, other = " with this component", "take another component, or "
-    raise CannotRun(
-        f"the probe '{probe.name}' is not complete{where}",
-        why="\n".join([needs, *left]),
-        fix=f"{other}see 'Adding a probe' in CONTRIBUTING.md",
-    )
-
-
-@contextmanager
-def _gathered(plan: Plan, service: Service, side: Side) -> Iterator[_Crew]:
-    """Gather a side's workers: a fresh process a job, or one for all in a session."""
-    fresh = partial(Worker, side.folder, side.path, side.environment)
-    if not plan.probe.session:
-        yield _Crew(plan, service, side, fresh)
-        return
-    with fresh() as lasting:
-        yield _Crew(plan, service, side, lambda: nullcontext(lasting))
-
-
-class _Crew:
-    """Workers of one side for one service."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        service: Service,
-        side: Side,
-        worker: Callable[[], AbstractContextManager[Worker]],
-    ) -> None:
-        self.side = side
-        self._plan = plan
-        self._service = service
-        self._worker = worker
-        self._reference = reference.name(plan.probe)
-
-    def ask(
-        self, action: Action, variant: str = "", loops: int = 1, values: int = VALUES
-    ) -> Report:
-        """Have one job done; raises ComponentLost, else VariantFailed with the probe's words.
-
-        Raises NotApplicable where a variant that is to be counted finds that it cannot run.
-        """
-        plan = self._plan
-        job = Job(
-            self._reference, plan.params, self._service.address, action, variant, loops, values
-        )
-        try:
-            with self._worker() as worker:
-                report = worker.ask(job)
-        except VariantFailed:
-            self._service.check()
-            raise
-        if not isinstance(report, Failed):
-            return report
-        self._service.check()
-        whose = f"'{variant}'" if variant else "the setup"
-        if self.side.name != CHANGE:
-            whose = f"{whose} at the {self.side.name}"
-        if report.kind == NotThere.__name__:
-            raise NotThere(
-                f"{whose} of {plan.probe.name} is not there", why=report.message, fix=report.fix
-            )
-        if action is Action.COUNT and not report.applies:
-            where = "" if self.side.name == CHANGE else f"at the {self.side.name}: "
-            raise NotApplicable(f"{where}{report.message}")
-        if report.fix:
-            raise VariantFailed(f"{whose}: {report.message}", why=report.why, fix=report.fix)
-        raise VariantFailed(
-            f"{whose} of {plan.probe.name} raised {report.kind}",
-            why=f"{report.message}\n{_place(report.traceback)}".strip(),
-            fix="" if plan.probe.source else f"perfkit explain {plan.probe.name} --code",
-        )
-
-
-def _place(trace: str) -> str:
-    """Return the last `File ..., line ...` of a traceback."""
-    places = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
-    return places[-1] if places else ""
-
-
-def _count(
-    crews: Mapping[str, _Crew],
-    probe: Probe[Any, Any],
-    obstacles: Mapping[str, str],
-    course: Course,
-    tell: Callable[[Progress], None],
-) -> tuple[list[_Basis], dict[str, str]]:
-    """Count the work of every variant; return it, and why further ones do not apply, by name."""
-    applying = _applying(probe, obstacles)
-    naive = next(variant for variant in applying if variant.role == "naive")
-    ordered = [naive] + [
-        variant
-        for variant in applying
-        if variant is not naive and (course.counted is None or variant.name in course.counted)
-    ]
-    sides = [crew.side for crew in crews.values()]
-    bases: list[_Basis] = []
-    found: dict[str, str] = {}
-    for step, variant in enumerate(ordered):
-        tell(Counting(variant.label, step + 1, len(ordered)))
-        counted: list[_Basis] = []
-        try:
-            for crew in crews.values():
-                counted += [_basis(crew, sides, variant, probe, [*bases, *counted])]
-        except NotApplicable as obstacle:
-            # At no side then, whatever the other one counted.
-            found[variant.name] = obstacle.what
-            _require_needed(variant, course, obstacle.what)
-            _require_complete(probe, obstacles, found)
-        else:
-            bases += counted
-    return bases, found
-
-
-def _require_needed(variant: Variant[Any, Any], course: Course, why: str) -> None:
-    if variant.name in course.needed:
-        raise CannotRun(
-            f"'{variant.name}' is not run with this component",
-            why=why,
-            fix="name the others in its check (a role means it too), or take another component",
-        )
-
-
-def _basis(
-    crew: _Crew,
-    sides: Iterable[Side],
-    variant: Variant[Any, Any],
-    probe: Probe[Any, Any],
-    bases: Sequence[_Basis],
-) -> _Basis:
-    """Count a variant's work twice at one side, and hold its answer to the first one counted."""
-    first, second = (_counted(crew, variant) for _ in range(2))
-    _require_own(crew.side, sides, variant, first)
-    expected = bases[0] if bases else _Basis(crew.side, variant, first.answer, {}, 0)
-    for report in (first, second):
-        _hold(expected, report.answer, crew.side, variant, probe)
-    if probe.cause and probe.cause not in first.work:
-        raise CannotRun(
-            f"nobody here can count the cause of {probe.name}: {probe.cause}",
-            why=f"counted were: {', '.join(sorted(first.work)) or 'nothing'}",
-            fix="use the embedded component, or a server that grants its statistics",
-        )
-    work = {
-        name: Work(
-            value=first.work[name].value,
-            exact=name in second.work and first.work[name].value == second.work[name].value,
-            witness=first.work[name].witness,
-            others=dict(first.work[name].others),
-            again=_again(first, second, name),
-        )
-        for name in probe.work
-        if name in first.work
-    }
-    seconds, bound = min(first.seconds, second.seconds), _bound(first, variant, probe)
-    return _Basis(crew.side, variant, first.answer, work, seconds, bound)
-
-
-def _bound(report: Counted, variant: Variant[Any, Any], probe: Probe[Any, Any]) -> Bound | None:
-    """Return what a variant predicts; raises VariantFailed where that is nothing to hold it to."""
-    if report.bound is None:
-        return None
-    at_most, reason = report.bound
-    if not (math.isfinite(at_most) and at_most > 0):
-        raise VariantFailed(
-            f"'{variant.name}' of {probe.name} predicts to be {at_most} times faster",
-            why="a bound is a finite number above 0, or None",
-        )
-    return Bound(float(at_most), reason)
-
-
-def _require_own(
-    side: Side, sides: Iterable[Side], variant: Variant[Any, Any], report: Counted
-) -> None:
-    """Raise CannotRun when a side ran code that is not its own: the comparison would be empty."""
-    if side.folder is None or not report.module:
-        return
-    for module, file in report.modules.items():
-        if _astray(module, Path(file).resolve(), side, sides, report.module):
-            raise CannotRun(
-                f"'{variant.name}' at the {side.name} did not run the code of that revision",
-                why=f"{module} was imported from {file}",
-                fix="install the project with `pip install -e .`, or name the folder of its code "
-                "in PYTHONPATH; or take the check `@base` away",
-            )
-
-
-def _astray(module: str, file: Path, side: Side, sides: Iterable[Side], main: str) -> bool:
-    """Say whether a module that a side imported should have come from the side's checkout."""
-    own = _root(side)
-    if own is None or file.is_relative_to(own):
-        return False
-    if module == main or module.partition(".")[0] in side.installed:
-        return True
-    # What this revision has as well; a virtual environment inside the project it has not.
-    others = (root for root in map(_root, sides) if root is not None and file.is_relative_to(root))
-    return any((own / file.relative_to(root)).exists() for root in others)
-
-
-def _root(side: Side) -> Path | None:
-    root = side.root or side.folder
-    return root.resolve() if root is not None else None
-
-
-def _again(first: Counted, second: Counted, name: str) -> int | None:
-    if name not in second.work or second.work[name].value == first.work[name].value:
-        return None
-    return second.work[name].value
-
-
-def _counted(crew: _Crew, variant: Variant[Any, Any]) -> Counted:
-    report = crew.ask(Action.COUNT, variant.name)
-    if not isinstance(report, Counted):
-        raise AssertionError(report)
-    return report
-
-
-@dataclass(frozen=True, slots=True)
-class _Basis:
-    """What the counting pass found of one variant at one side."""
-
-    side: Side
-    variant: Variant[Any, Any]
-    answer: object
-    work: dict[str, Work]
-    seconds: float
-    bound: Bound | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.side.name, self.variant.name
-
-
-def _hold(
-    expected: _Basis, answer: object, side: Side, variant: Variant[Any, Any], probe: Probe[Any, Any]
-) -> None:
-    """Raise AnswersDiffer, saying where but not what: answers may hold a user's data."""
-    if answer == expected.answer:
-        return
-    if (side.name, variant.name) == expected.key:
-        raise AnswersDiffer(
-            f"'{variant.name}' of {probe.name} does not return the same answer twice",
-            why=_difference(expected.answer, answer),
-            fix="leave out what changes, such as times and random numbers"
-            + (', or set answer = "ignore"' if probe.source else ""),
-        )
-    whose, than = f"'{variant.name}'", f"'{expected.variant.name}'"
-    if side != expected.side:
-        whose, than = f"{whose} at the {side.name}", f"{than} at the {expected.side.name}"
-    raise AnswersDiffer(
-        f"{whose} of {probe.name} returned another answer than {than}",
-        why=_difference(expected.answer, answer),
-        fix="a fix that changes the answer is no fix; make both return the same",
-    )
-
-
-def _difference(expected: object, answer: object) -> str:
-    if type(expected) is not type(answer):
-        return f"a {type(answer).__name__} instead of a {type(expected).__name__}"
-    if isinstance(expected, list | tuple) and isinstance(answer, list | tuple):
-        if len(expected) != len(answer):
-            return f"{len(answer):,} items instead of {len(expected):,}"
-        places = [
-            i for i, pair in enumerate(zip(expected, answer, strict=True)) if pair[0] != pair[1]
-        ]
-        return (
-            f"{len(places):,} of {len(expected):,} items differ, the first at index {places[0]:,}"
-        )
-    return f"two values of type {type(answer).__name__} that are not equal"
-
-
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """What one worker is asked to time: so many values of so many calls each."""
-
-    loops: int
-    values: int
-
-
-def _shares(bases: list[_Basis], *, hurried: bool) -> dict[tuple[str, str], _Share]:
-    """Return what the workers of each variant at each side are asked to time.
-
-    All values last about equally long: a short value slips between two time slices of a busy
-    machine where a long one does not, which would flatter the fix. Where a single call lasts longer
-    than that, there are fewer values, and as many at all sides.
+    That is when all is settled, when the rounds or the budget that the plan says are spent, or at
+    Ctrl-C after the first complete round.
     """
-    shortest = HURRIED if hurried else SHORTEST
-    target = min(max(shortest, *(basis.seconds for basis in bases)), LONGEST)
-    seconds: dict[tuple[str, str], float] = {}
-    for basis in bases:
-        # The sides of one variant are called equally often, unless one would take for ever.
-        fastest = min(one.seconds for one in bases if one.variant.name == basis.variant.name)
-        alike = basis.seconds <= ALIKE * fastest
-        seconds[basis.key] = fastest if alike else basis.seconds
-    values = min(MOST_VALUES, max(VALUES, round(STRETCH / target))) if hurried else VALUES
-    loops = {key: max(1, round(target / each)) for key, each in seconds.items()}
-    longest: dict[str, float] = {}
-    for basis in bases:
-        name = basis.variant.name
-        longest[name] = max(longest.get(name, 0.0), loops[basis.key] * basis.seconds)
-    return {
-        (side, name): _Share(each, max(1, min(values, round(ENOUGH / longest[name]))))
-        for (side, name), each in loops.items()
-    }
-
-
-def _time(
-    crews: Mapping[str, _Crew],
-    plan: Plan,
-    course: Course,
-    bases: list[_Basis],
-    tell: Callable[[Progress], None],
-) -> tuple[dict[str, tuple[Measured, ...]], str]:
-    """Time rounds until all is settled, the budget is spent or Ctrl-C is pressed."""
-    timed = [b for b in bases if course.timed is None or b.variant.name in course.timed]
-    samples: dict[tuple[str, str], list[Sample]] = {basis.key: [] for basis in bases}
+    if plan.rounds == 0 or not any(trial.timed for trial in trials):
+        return "counted"
+    turns = [(trial, basis) for trial in trials for basis in trial.timed]
     draw = random.Random(plan.seed)  # noqa: S311 (a reproducible order, not a secret)
-
-    def measured() -> dict[str, tuple[Measured, ...]]:
-        complete = min((len(samples[basis.key]) for basis in timed), default=0)
-        return {
-            name: tuple(
-                _measured(basis, samples[basis.key][:complete])
-                for basis in bases
-                if basis.side.name == name
-            )
-            for name in crews
-        }
-
-    if plan.rounds == 0 or not timed:
-        return measured(), "counted"
-    shares = _shares(timed, hurried=course.hurried)
     # Fewer rounds would leave no interval to report, or nothing that a gate could decide by.
-    fewest = stats.FEWEST if course.settled is None else stats.LOOKS[0]
+    judged = any(trial.course.settled is not None for trial in trials)
+    fewest = stats.LOOKS[0] if judged else stats.FEWEST
     begun = time.perf_counter()
     number = 0
     try:
         while True:
-            rounds = measured()
-            variants = rounds[next(iter(crews))]
-            speed_ups = stats.speed_ups(variants)
             elapsed = time.perf_counter() - begun
-            precise = partial(_settled, course, rounds, speed_ups)
-            stopped = _stop(plan, fewest, number, elapsed, precise)
-            remaining = _remaining(plan, fewest, number, elapsed)
-            tell(Timing(number, elapsed, remaining, variants, speed_ups))
+            stopped = _stop(plan, fewest, number, elapsed, partial(_settled, trials))
+            tell(_timing(trials, number, elapsed, _remaining(plan, fewest, number, elapsed)))
             if stopped:
-                return rounds, stopped
-            for position, basis in enumerate(draw.sample(timed, len(timed))):
-                name, share = basis.variant.name, shares[basis.key]
-                crew = crews[basis.side.name]
-                report = crew.ask(Action.MEASURE, name, share.loops, share.values)
-                if not isinstance(report, Values):
-                    raise AssertionError(report)
-                _hold(bases[0], report.answer, basis.side, basis.variant, plan.probe)
-                samples[basis.key].append(_sample(report, number, position, share.loops))
+                return stopped
+            for position, (trial, basis) in enumerate(draw.sample(turns, len(turns))):
+                trial.take(basis, number, position)
             number += 1
     except KeyboardInterrupt:
         if not number:
             raise
-        return measured(), "interrupted"
+        return "interrupted"
 
 
-def _settled(course: Course, rounds: Rounds, speed_ups: Mapping[str, Interval]) -> bool:
-    if course.settled is not None:
-        return course.settled(rounds)
-    return stats.precise(speed_ups.values())
+def _timing(trials: Sequence[Trial], number: int, elapsed: float, remaining: float) -> Timing:
+    """Return how far the rounds are, with what the first side of a single trial shows so far."""
+    variants = next(iter(trials[0].measured().values())) if len(trials) == 1 else ()
+    speed_ups = stats.speed_ups(variants) if variants else {}
+    return Timing(number, elapsed, remaining, variants, speed_ups)
+
+
+def _settled(trials: Sequence[Trial]) -> bool:
+    return all(_is_settled(trial) for trial in trials)
+
+
+def _is_settled(trial: Trial) -> bool:
+    rounds = trial.measured()
+    if trial.course.settled is not None:
+        return trial.course.settled(rounds)
+    return stats.precise(stats.speed_ups(next(iter(rounds.values()))).values())
 
 
 def _stop(plan: Plan, fewest: int, number: int, elapsed: float, settled: Callable[[], bool]) -> str:
@@ -601,76 +110,3 @@ def _remaining(plan: Plan, fewest: int, number: int, elapsed: float) -> float:
         return each * (plan.rounds - number)
     least = max(0, fewest - number) * each
     return max(least, min(each * (stats.LOOKS[-1] - number), plan.budget - elapsed))
-
-
-def _sample(values: Values, number: int, position: int, loops: int) -> Sample:
-    return Sample(
-        round=number,
-        position=position,
-        loops=loops,
-        warm_up=values.warm_up,
-        wall=values.wall,
-        cpu=values.cpu,
-        switches=values.switches,
-        run_queue=values.run_queue,
-        peak_rss=values.peak_rss,
-    )
-
-
-def _measured(basis: _Basis, samples: list[Sample]) -> Measured:
-    variant = basis.variant
-    return Measured(
-        name=variant.name,
-        role=str(variant.role),
-        label=variant.label,
-        why=variant.why,
-        partial=variant.partial,
-        work=basis.work,
-        samples=tuple(samples),
-        bound=basis.bound,
-    )
-
-
-def _given(params: object) -> dict[str, Given]:
-    if isinstance(params, Mapping):
-        return {name: Given(value) for name, value in params.items()}
-    return {
-        parameter.name: Given(getattr(params, parameter.name), parameter.unit)
-        for parameter in describe(type(params))
-    }
-
-
-def _summary(answer: object) -> str:
-    """Say how much an answer holds, never what: it may be a user's data."""
-    if isinstance(answer, list | set | frozenset | dict):
-        return "row" if len(answer) == 1 else f"{len(answer):,} rows"
-    if isinstance(answer, tuple):
-        return "row"
-    known = {bool: "truth value", int: "number", float: "number", str: "text", type(None): NOTHING}
-    return known.get(type(answer), type(answer).__name__)
-
-
-def _noise(
-    variants: tuple[Measured, ...],
-    burnt: list[float],
-    load_before: float,
-    processors: machine.Processors,
-    throttled: float | None,
-) -> Noise:
-    samples = [sample for variant in variants for sample in variant.samples]
-    wall = sum(sum(sample.wall) * sample.loops for sample in samples)
-    waits = [
-        None if sample.run_queue is None else sum(sample.run_queue) * sample.loops
-        for sample in samples
-    ]
-    known = [wait for wait in waits if wait is not None]
-    return Noise(
-        burn_in_spread=machine.spread_of(burnt),
-        burn_in_crowding=median(burnt) / min(burnt),
-        load_before=load_before,
-        load_after=machine.load(),
-        steal_share=machine.Processors.now().stolen_since(processors),
-        throttled_share=throttled,
-        run_queue_share=sum(known) / wall if known and len(known) == len(waits) else None,
-        involuntary_switches=sum(sum(sample.switches) for sample in samples),
-    )

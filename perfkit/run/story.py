@@ -8,7 +8,8 @@ from typing import Any
 from perfkit import registry
 from perfkit.model import Location, Plan, Probe
 from perfkit.result import Measured, Result
-from perfkit.run.orchestrator import Progress, run
+from perfkit.run.course import Progress
+from perfkit.run.orchestrator import run
 
 HEADINGS = ("Story", "Signs", "Wrong levers", "Fix", "Verify")
 """What a recipe has, in this order."""

@@ -27,7 +27,8 @@ RUN = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from perfkit.model import Location, Plan
-from perfkit.run.orchestrator import Course, run, run_sides
+from perfkit.run.course import Course
+from perfkit.run.orchestrator import run, run_sides
 from perfkit.probes import missing_number, snmp_bulk
 from sample_probes import rows
 url, rtt, what = sys.argv[2:]

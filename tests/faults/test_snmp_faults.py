@@ -17,7 +17,8 @@ from perfkit.backends.snmp_table import Device
 from perfkit.errors import ComponentLost, NoAnswer, VariantFailed
 from perfkit.model import Location, Plan
 from perfkit.probes.snmp_bulk import Poll, probe
-from perfkit.run.orchestrator import Counting, Progress, run
+from perfkit.run.course import Counting, Progress
+from perfkit.run.orchestrator import run
 from perfkit.snmp.target import Target, read
 
 SMALL = Poll(interfaces=2, columns=2, per_request=0, per_oid=0)

@@ -26,7 +26,7 @@ from perfkit.errors import Exit
 from perfkit.gate import fitness
 from perfkit.parameters import describe
 from perfkit.report import missing
-from perfkit.run import machine, orchestrator
+from perfkit.run import machine, trial
 from perfkit.scenario import Scenario
 from perfkit.settings import BUDGET, Project, Settings
 from perfkit.snmp import plan
@@ -308,7 +308,7 @@ def test_explanation_of_the_gate_states_the_constants_of_the_code() -> None:
     assert f"{look:.0%} divided by `m`".replace("%", " %") in page
     assert f"at least {decide.COMPUTES:.0%} of its wall time".replace("%", " %") in page
     assert f"no more than {decide.PARALLEL} of them" in page
-    assert f"up to about {orchestrator.HURRIED * 1000:g} ms" in page
+    assert f"up to about {trial.HURRIED * 1000:g} ms" in page
     assert "nine times in ten" in page
     assert decide.POWER == 0.9
     assert f"more than {fitness.CROWDED:g} times its fastest" in page

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfkit import count, seconds, size
+from perfkit import count, seconds, size, workers
 from perfkit.errors import UsageError
 from perfkit.parameters import Parameter, arguments, describe, read
 from perfkit.units import Unit
@@ -24,6 +24,11 @@ class Page:
     cached: bool = False
     city: str = "Bad Ischl"
     share: float = 0.5
+
+
+@dataclass(frozen=True)
+class Shared:
+    threads: Annotated[int, workers("threads", at_most=64)] = 4
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,19 @@ def test_a_parameter_says_its_text_and_bounds() -> None:
     ]
 
     assert expected == [str(parameter) for parameter in describe(Page)][:3]
+
+
+def test_workers_are_a_count_of_those_who_share_the_work() -> None:
+    expected = [Parameter("threads", "threads", Unit.COUNT, 4, 1, 64, workers=True)]
+
+    assert expected == describe(Shared)
+
+
+@pytest.mark.parametrize("threads", ["0", "10k"])
+def test_nobody_and_a_crowd_are_no_workers(threads: str) -> None:
+    error = refused({"threads": threads}, Shared)
+
+    assert error.why == "threads (threads, 1 to 64)"
 
 
 def test_nothing_given_leaves_the_defaults() -> None:

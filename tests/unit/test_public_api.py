@@ -21,6 +21,7 @@ def test_the_front_door_is_small_and_sorted() -> None:
         "count",
         "seconds",
         "size",
+        "workers",
     ]
 
     assert expected == perfkit.__all__

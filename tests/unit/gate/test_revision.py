@@ -14,7 +14,7 @@ from projects import Project
 
 from perfkit.errors import CannotRun, Exit, PerfkitError, UsageError
 from perfkit.gate.revision import LINES, Revision, checked_out
-from perfkit.run.orchestrator import BASE, CHANGE, Side
+from perfkit.run.course import BASE, CHANGE, Side
 
 STORY = "shop/story.py"
 

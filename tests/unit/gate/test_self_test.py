@@ -15,7 +15,8 @@ from perfkit.gate import fitness, same_code, self_test
 from perfkit.gate.self_test import Kind, SelfTest, Tried
 from perfkit.model import Plan, Probe
 from perfkit.result import Measured
-from perfkit.run.orchestrator import Progress, Timing, run
+from perfkit.run.course import Progress, Timing
+from perfkit.run.orchestrator import run
 
 
 def tried(passed: int, failed: int = 0, still_open: int = 0, limit: float = 5) -> Tried:

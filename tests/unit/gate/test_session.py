@@ -14,8 +14,8 @@ from perfkit.errors import Exit, NothingMatched, UnreadableFile, UsageError
 from perfkit.gate import fitness, session
 from perfkit.gate.session import Order
 from perfkit.outcome import Gate, Gated, Judged, decode, encode
+from perfkit.run.course import Counting, Progress, Timing
 from perfkit.run.machine import describe
-from perfkit.run.orchestrator import Counting, Progress, Timing
 from perfkit.settings import Project as Given
 from perfkit.settings import Settings
 from perfkit.verdict import Policy, Word

@@ -22,19 +22,9 @@ from perfkit.errors import AnswersDiffer, CannotRun, ComponentLost, PerfkitError
 from perfkit.model import Location, Plan, Probe, Role, Variant
 from perfkit.report.words import compose
 from perfkit.result import Bound, NotRun, Result
-from perfkit.run import orchestrator
-from perfkit.run.orchestrator import (
-    BASE,
-    CHANGE,
-    Counting,
-    Course,
-    Loading,
-    Progress,
-    Side,
-    Timing,
-    run,
-    run_sides,
-)
+from perfkit.run import trial
+from perfkit.run.course import BASE, CHANGE, Counting, Course, Loading, Progress, Side, Timing
+from perfkit.run.orchestrator import run, run_sides
 
 pytestmark = pytest.mark.usefixtures("without_variables")
 
@@ -355,9 +345,9 @@ class TestPredictions:
             found_out(f"predict {at_most}", file)
 
 
-def basis(run: Callable[..., object], seconds: float, side: str = CHANGE) -> orchestrator._Basis:
+def basis(run: Callable[..., object], seconds: float, side: str = CHANGE) -> trial.Basis:
     variant: Variant[Any, Any] = Variant(Role.NAIVE, "code", run)
-    return orchestrator._Basis(Side(side), variant, None, {}, seconds)
+    return trial.Basis(Side(side), variant, None, {}, seconds)
 
 
 class TestValues:
@@ -373,29 +363,27 @@ class TestValues:
         hurried: bool,  # noqa: FBT001
     ) -> None:
         bases = [basis(steady.many, seconds), basis(steady.few, 0.1)]
-        shares = orchestrator._shares(bases, hurried=hurried)
+        shares = trial._shares(bases, hurried=hurried)
         assert shares[CHANGE, "many"].values == values
         assert shares[CHANGE, "few"].values == 4
 
     @pytest.mark.parametrize("seconds", [(0.1, 0.5), (0.5, 0.1)])
     def test_are_as_many_at_both_sides(self, seconds: tuple[float, float]) -> None:
         bases = [basis(steady.many, seconds[0]), basis(steady.many, seconds[1], BASE)]
-        shares = orchestrator._shares(bases, hurried=True)
+        shares = trial._shares(bases, hurried=True)
         assert [share.values for share in shares.values()] == [2, 2]
 
     def test_that_are_short_are_as_many_as_before(self) -> None:
-        shares = orchestrator._shares([basis(steady.many, 0.001)], hurried=True)
-        assert shares == {(CHANGE, "many"): orchestrator._Share(3, 17)}
+        shares = trial._shares([basis(steady.many, 0.001)], hurried=True)
+        assert shares == {(CHANGE, "many"): trial._Share(3, 17)}
 
     def test_are_as_many_as_was_decided_for_each_variant(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def decided(
-            bases: list[orchestrator._Basis], **_: object
-        ) -> dict[tuple[str, str], orchestrator._Share]:
-            return {basis.key: orchestrator._Share(5, 1 + i) for i, basis in enumerate(bases)}
+        def decided(bases: list[trial.Basis], **_: object) -> dict[tuple[str, str], trial._Share]:
+            return {basis.key: trial._Share(5, 1 + i) for i, basis in enumerate(bases)}
 
-        monkeypatch.setattr(orchestrator, "_shares", decided)
+        monkeypatch.setattr(trial, "_shares", decided)
         measured = ran(steady.probe, "", rounds=6)
         for number, variant in enumerate(measured.variants):
             assert {len(one.wall) for one in variant.samples} == {1 + number}

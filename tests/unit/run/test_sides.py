@@ -15,8 +15,9 @@ from perfkit import reference, stats
 from perfkit.errors import AnswersDiffer, CannotRun, NotThere, VariantFailed
 from perfkit.model import Plan
 from perfkit.result import Result, Sample
-from perfkit.run import orchestrator
-from perfkit.run.orchestrator import BASE, CHANGE, Course, Rounds, Side, run_sides
+from perfkit.run import trial
+from perfkit.run.course import BASE, CHANGE, Course, Rounds, Side
+from perfkit.run.orchestrator import run_sides
 
 STORY = """
 import json, os
@@ -325,7 +326,7 @@ def test_short_values_are_timed_where_it_must_be_quick(tale: Tale) -> None:
     )
 
     assert quick.loops < slow.loops
-    assert len(quick.wall) > len(slow.wall) == orchestrator.VALUES
+    assert len(quick.wall) > len(slow.wall) == trial.VALUES
 
 
 # What goes wrong at one side

@@ -19,7 +19,19 @@ import msgspec
 import typer.main
 
 import perfkit
-from perfkit import checks, outcome, registry, result, scenario, settings, work, workload
+from perfkit import (
+    checks,
+    growth,
+    outcome,
+    registry,
+    result,
+    scalability,
+    scenario,
+    settings,
+    sweep,
+    work,
+    workload,
+)
 from perfkit.checks import Kind
 from perfkit.cli import files
 from perfkit.cli.app import make_app
@@ -68,6 +80,8 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "formats.md", formats()
     yield "gate-file.md", gate_file()
     yield "gate-schema.json", _schema(outcome.Gate)
+    yield "sweep-file.md", sweep_file()
+    yield "sweep-schema.json", _schema(sweep.Sweep)
     yield "missing-file.md", missing_file()
     yield "snmp-plan-file.md", snmp_plan_file()
     yield "pytest.md", pytest_plugin()
@@ -229,6 +243,28 @@ judged from. [Verdicts](verdicts.md) has the words. The rules are those of a res
 ## JSON schema
 
 ```{{literalinclude}} gate-schema.json
+:language: json
+```
+"""
+
+
+def sweep_file() -> str:
+    """Describe the fields of a sweep file."""
+    return f"""# Sweep file
+
+What `perfkit sweep --json` prints and `-o FILE.json` writes, with the schema `{sweep.SCHEMA}`: a
+[result](result-file.md) for each value of the parameter, and a curve for each variant. The rules
+are those of a result file.
+
+{_structs(sweep, "Sweep")}
+
+{_structs(growth, "GrowthFit")}
+
+{_structs(scalability, "Scalability")}
+
+## JSON schema
+
+```{{literalinclude}} sweep-schema.json
 :language: json
 ```
 """
@@ -517,12 +553,14 @@ def _default_of(field: msgspec.structs.FieldInfo) -> str:
 def formats() -> str:
     """Describe what `-o FILE` writes, by the ending of its name."""
     results = _endings(files.RESULT_FORMATS)
+    sweeps = _endings(files.SWEEP_FORMATS)
     gates = _endings(files.GATE_FORMATS)
     return f"""# Output formats
 
 `-o FILE` may be given several times, and the ending of each name chooses what is written. A file is
 replaced when all of the new one is on the disk. One that perfkit did not write is left alone,
-unless `--force` is given. What needs a library comes with `pip install 'perfkit[ci]'`.
+unless `--force` is given. What needs a library comes with `pip install 'perfkit[ci]'`, and
+matplotlib with `pip install 'perfkit[plot]'`.
 
 ## Of `perfkit gate` and `perfkit compare`
 
@@ -533,6 +571,12 @@ unless `--force` is given. What needs a library comes with `pip install 'perfkit
 ## Of `perfkit probe`
 
 {_table(["Ending", "What it is", "Library"], results)}
+
+## Of `perfkit sweep`
+
+{_table(["Ending", "What it is", "Library"], sweeps)}
+
+`perfkit show sweep.json -o FILE` writes any of them later.
 """
 
 

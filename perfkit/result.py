@@ -99,7 +99,7 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall: tuple[float, ...]
     """Elapsed time of each value."""
     cpu: tuple[float, ...]
-    """Processor time of each value, of the worker and its ended children."""
+    """Processor time of each value, of the worker and its children."""
     switches: tuple[int, ...]
     """Involuntary context switches during each value."""
     run_queue: tuple[float, ...] | None

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from servers import OwnServer, encrypted, own
+from valkey_servers import OwnValkey
+from valkey_servers import own as own_valkey_server
 
-from perfkit.backends import postgres_server
+from perfkit.backends import postgres_server, valkey_server
 from perfkit.errors import CannotRun
 
 # A shell that starts the tests in the background may have it ignored, and programs inherit that.
@@ -40,6 +42,17 @@ def encrypted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnSe
         pytest.skip("the program openssl is not installed here")
     with own(binaries) as server:
         yield encrypted(server, tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def own_valkey() -> Iterator[OwnValkey]:
+    """Run a Valkey server and fill it as a user might have done."""
+    try:
+        valkey_server.find()
+    except CannotRun as missing:
+        pytest.skip(missing.what)
+    with own_valkey_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -33,11 +33,20 @@ def processes(folder: Path) -> list[str]:
     for process in psutil.process_iter():
         try:
             ours = process.environ().get("TMPDIR") == str(folder)
-            if ours or Path(process.cwd()).is_relative_to(folder):
+            places = process.cwd(), _printing(process)
+            if ours or any(Path(place).is_relative_to(folder) for place in places):
                 found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
         except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             continue
     return found
+
+
+def _printing(process: psutil.Process) -> str:
+    """Return the file a process prints to: a server may have overwritten its variables."""
+    try:
+        return str(Path(f"/proc/{process.pid}/fd/1").readlink())
+    except OSError:
+        return ""
 
 
 def folders(place: Path) -> list[Path]:

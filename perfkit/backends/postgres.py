@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from perfkit.backends.postgres_service import PostgresService
+    from perfkit.backends.postgres_witness import Look
     from perfkit.model import Location, Tally
 
 SECRETS = ("password", "sslpassword", "oauth_client_secret")
 """Parameters of libpq that no message may repeat."""
+RESERVE = 4
+"""Connections that a run holds beside those of a pool, at most."""
 _ENVIRONMENT = RLock()
 """Held while libpq reads the environment, which a run in another thread may be changing."""
 
@@ -76,26 +80,37 @@ class Postgres:
         with closing(open_connection(address.parameters, owned=address.owned)) as connection:
             settle(connection, address.schema)
             database = cls(address, connection)
-            with database._stack:
+            with database._stack, database._explained():
                 yield database
 
     def pool(self, size: int) -> ConnectionPool[psycopg.Connection[Any]]:
-        """Return a pool of that many connections; opened on the first call, closed with us."""
+        """Return a pool of that many connections; opened on the first call, closed with us.
+
+        Raises CannotRun where the server gives fewer.
+        """
         if self._pool is None:
             import psycopg
             from psycopg_pool import ConnectionPool
 
             owned = self._address.owned
+            # The pool would go on trying, and in the end say that time is up.
+            tried: SimpleQueue[Exception | None] = SimpleQueue()
 
             class Connection(psycopg.Connection[Any]):
                 @classmethod
                 def connect(cls, *words: Any, **parameters: Any) -> Self:
-                    with environment(hidden=owned):
-                        return super().connect(*words, **parameters)
+                    try:
+                        with environment(hidden=owned):
+                            connection = super().connect(*words, **parameters)
+                        settle(connection, self._address.schema)
+                    except Exception as error:
+                        tried.put(error)
+                        raise
+                    return connection
 
             def configure(connection: psycopg.Connection[Any]) -> None:
-                settle(connection, self._address.schema)
                 self._connections.append(connection)
+                tried.put(None)
 
             pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
                 connection_class=Connection,
@@ -106,13 +121,45 @@ class Postgres:
                 open=False,
             )
             self._stack.enter_context(pool)
+            for _ in range(size):
+                error = tried.get()
+                if error is not None:
+                    raise self._refused(size, error) from None
             pool.wait()
             self._pool = pool
         return self._pool
 
+    def _refused(self, size: int, error: Exception) -> CannotRun:
+        role = self.connection.info.user
+        return CannotRun(
+            f"PostgreSQL does not give {size} connections at a time beside the first",
+            why=_without_secrets(str(error), self._address.parameters),
+            fix="ask for fewer, or raise the server's max_connections or the role's limit:"
+            f' ALTER ROLE "{role}" CONNECTION LIMIT {size + RESERVE};',
+        )
+
     @contextmanager
-    def counting(self) -> Iterator[dict[str, Tally]]:
-        """Count round trips, statements, rows, bytes and fsyncs inside the block."""
+    def _explained(self) -> Iterator[None]:
+        """Say it plainly when the server has closed a connection."""
+        import psycopg
+
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            if not any(connection.closed for connection in self._connections):
+                raise
+            raise CannotRun(
+                "the server closed the connection in the middle of the work",
+                why=_without_secrets(str(error), self._address.parameters),
+                fix="run it again while nobody restarts the server or ends its sessions",
+            ) from error
+
+    @contextmanager
+    def counting(self, look: Look | None = None) -> Iterator[dict[str, Tally]]:
+        """Count round trips, statements, rows, bytes and fsyncs inside the block.
+
+        `look` is shown every message of every connection when the block ends.
+        """
         from perfkit.backends.postgres_witness import witnessed
 
         work: dict[str, Tally] = {}
@@ -121,7 +168,7 @@ class Postgres:
             if self._address.owned:
                 connection = open_connection(self._address.parameters, owned=True)
                 side = stack.enter_context(closing(connection))
-            with witnessed(self._connections, side, work):
+            with witnessed(self._connections, side, work, look):
                 yield work
 
 

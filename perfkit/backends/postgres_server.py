@@ -8,14 +8,10 @@ outlives a killed parent. Ours is a foreground child of a guard process.
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
-import socket
 import stat
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +19,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from perfkit.backends import account
 from perfkit.backends.guarded import Guarded, Order
 from perfkit.errors import CannotRun
 
@@ -131,7 +128,7 @@ def start(binaries: Binaries) -> Iterator[Server]:
     Raises CannotRun with the server's own words when it does not come up.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        with Guarded("postgres", _folder()) as guarded:
+        with Guarded("postgres", account.folder()) as guarded:
             try:
                 server = _start(binaries, guarded)
             except CannotRun as error:
@@ -143,20 +140,20 @@ def start(binaries: Binaries) -> Iterator[Server]:
 
 
 def _start(binaries: Binaries, guarded: Guarded) -> Server:
-    account = _account()
-    programs = _reachable(binaries.programs, guarded.folder, account)
+    user = account.choose()
+    programs = _reachable(binaries.programs, guarded.folder, user)
     home = guarded.folder / "home"
     home.mkdir(mode=0o700)
     password = secrets.token_hex(16)
     note = home / "password"
     note.touch(mode=0o600)
     note.write_text(password)
-    if account is not None:
+    if user is not None:
         # Only to pass through: the folder stays ours, and its lock with it.
         guarded.folder.chmod(0o711)
-        os.chown(home, *account)
-        os.chown(note, *account)
-    data, port = home / "data", _free_port()
+        os.chown(home, *user)
+        os.chown(note, *user)
+    data, port = home / "data", account.free_port()
     settings = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
     process = guarded.start(
         Order(
@@ -176,7 +173,7 @@ def _start(binaries: Binaries, guarded: Guarded) -> Server:
                 ),
             ],
             environment=_environment(),
-            user=account,
+            user=user,
             stop=(signal.SIGINT, signal.SIGQUIT),
         )
     )
@@ -189,42 +186,13 @@ def _environment() -> dict[str, str]:
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _account() -> tuple[int, int] | None:
-    """Return who must run the server: PostgreSQL refuses root, so root uses `nobody`."""
-    if os.geteuid() != 0:
-        return None
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
-
-
-def _folder() -> Path:
-    """Return a temporary folder that the server's account can reach."""
-    account = _account()
-    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
-    for folder in candidates:
-        if account is None or _can(account, "-x", folder):
-            return folder
-    raise CannotRun(
-        "there is no folder for the server's data",
-        why=f"the user 'nobody' can enter none of {', '.join(map(str, candidates))}",
-        fix="set TMPDIR to a folder that every user may enter",
-    )
-
-
-def _reachable(programs: Path, folder: Path, account: tuple[int, int] | None) -> Path:
+def _reachable(programs: Path, folder: Path, user: account.User | None) -> Path:
     """Return programs that the account can run, linking or copying them where it cannot.
 
     A virtual environment below a mode-700 home is out of reach for `nobody`; opening the home
     is not ours to do.
     """
-    if account is None or _can(account, "-x", programs / "postgres"):
+    if user is None or account.can(user, "-x", programs / "postgres"):
         return programs
     folder.chmod(0o711)
     # The programs find their libraries relative to themselves, so the layout must stay.
@@ -248,19 +216,6 @@ def _link(source: str, target: str) -> None:
     shutil.copy2(source, target, follow_symlinks=False)
     if not stat.S_ISLNK(mode):
         Path(target).chmod(0o755)
-
-
-def _can(account: tuple[int, int], test: str, path: Path) -> bool:
-    """Ask the kernel, as that account."""
-    asked = subprocess.run(
-        ["/bin/sh", "-c", f'test {test} "$0"', str(path)],
-        cwd="/",
-        user=account[0],
-        group=account[1],
-        extra_groups=[],
-        check=False,
-    )
-    return asked.returncode == 0
 
 
 def _await_ready(guarded: Guarded, data: Path, process: int) -> None:

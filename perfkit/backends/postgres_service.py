@@ -30,6 +30,10 @@ SCHEMA = "perfkit_"
 """What the names of our schemas begin with, on a server that is not ours."""
 PINGS = 101
 """Round trips whose median is the distance."""
+CLOSING = 0.2
+"""Seconds in which a server ends its part of the connections that a worker had."""
+RESTART = 5.0
+"""Seconds that a server gets to come back after a crash, so that our schema can be dropped."""
 SHOWN = ("shared_buffers", "work_mem", "fsync", "synchronous_commit")
 """Settings that belong in the report."""
 
@@ -45,7 +49,14 @@ class PostgresService:
     def check(self) -> None:
         """Raise ComponentLost when the server takes no more connections."""
         try:
-            open_connection(self.address.parameters, owned=self.address.owned).close()
+            self._connect()
+        except CannotRun:
+            # A worker's may just be closing, and the user's limit be reached.
+            time.sleep(CLOSING)
+        else:
+            return
+        try:
+            self._connect()
         except CannotRun as error:
             log = self.server.guarded.log() if self.server is not None else ""
             raise ComponentLost(
@@ -53,6 +64,9 @@ class PostgresService:
                 why="\n".join(filter(None, (error.why, log))),
                 fix="run it again; if it happens again, look at the server's memory and disk",
             ) from error
+
+    def _connect(self) -> None:
+        open_connection(self.address.parameters, owned=self.address.owned).close()
 
 
 @contextmanager
@@ -220,8 +234,18 @@ def _dropped_at_the_end(parameters: Mapping[str, str], schema: str) -> Iterator[
 
 def drop_schema(order: Mapping[str, Any]) -> None:
     """Drop a schema of ours and end what still works in it: the guard's last act."""
-    with closing(open_connection(order["parameters"], owned=False)) as admin:
-        _drop(admin, order["schema"])
+    deadline = time.monotonic() + RESTART
+    while True:
+        try:
+            with closing(open_connection(order["parameters"], owned=False)) as admin:
+                _drop(admin, order["schema"])
+        except CannotRun:
+            if time.monotonic() > deadline:
+                raise
+            # A server that starts again tells nobody when it has.
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _drop(admin: psycopg.Connection[Any], schema: str) -> None:

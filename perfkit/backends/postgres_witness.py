@@ -1,13 +1,15 @@
 """Count what a piece of code asks of PostgreSQL: by observers that the code does not control.
 
-| work        | witness                                         | also                     |
-|-------------|-------------------------------------------------|--------------------------|
-| round_trips | libpq's trace: messages that end a wait          |                          |
-| statements  | pg_stat_statements (a server of ours), else trace | libpq's trace           |
-| rows        | libpq's trace: DataRow messages                  | pg_stat_statements       |
-| bytes_in    | libpq's trace: lengths of received messages      | the kernel's TCP_INFO    |
-| bytes_out   | libpq's trace: lengths of sent messages          | the kernel's TCP_INFO    |
-| fsyncs      | pg_stat_io of the connections (a server of ours), before 18 pg_stat_wal |   |
+| work         | witness                                         | also                     |
+|--------------|-------------------------------------------------|--------------------------|
+| round_trips  | libpq's trace: messages that end a wait          |                          |
+| statements   | pg_stat_statements (a server of ours), else trace | libpq's trace           |
+| rows         | libpq's trace: DataRow messages                  | pg_stat_statements       |
+| rows_written | libpq's trace: what the server says it stored    | pg_stat_statements       |
+| bytes_in     | libpq's trace: lengths of received messages      | the kernel's TCP_INFO    |
+| bytes_out    | libpq's trace: lengths of sent messages          | the kernel's TCP_INFO    |
+| fsyncs       | pg_stat_io of the connections (a server of ours), before 18 pg_stat_wal |   |
+| wal_bytes    | pg_stat_wal of the connections (a server of ours), before 18 in total |     |
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from perfkit.backends.tcp_info import Traffic, traffic
 from perfkit.model import Tally
@@ -33,7 +35,7 @@ KERNEL = "TCP_INFO"
 IO_VIEW = "pg_stat_io"
 WAL_VIEW = "pg_stat_wal"
 BY_CONNECTION = 180_000
-"""The server version that counts a connection's fsyncs."""
+"""The server version that counts a connection's fsyncs and bytes of WAL."""
 
 # One message a line: time, direction (F: sent, B: received), length without the type byte, name.
 # SQL texts may hold line breaks, and lines that look like these. The time tells them apart: no
@@ -45,6 +47,11 @@ _MESSAGE = re.compile(
 _ENDS_A_WAIT = (b"ReadyForQuery", b"CopyInResponse")
 # The simple and the extended protocol's way to run a statement.
 RUNS = (b"Query", b"Execute")
+# What the server says when a statement has stored, changed or removed rows.
+_DONE = b"CommandComplete"
+_WRITTEN = re.compile(rb'\t "(?:INSERT \d+|UPDATE|DELETE|MERGE|(COPY)) (\d+)"')
+_COPIES = {b"CopyInResponse": 1, b"CopyOutResponse": 0}
+"""Whether the rows that a COPY will report are written."""
 
 
 @contextmanager
@@ -52,15 +59,17 @@ def witnessed(
     connections: Sequence[psycopg.Connection[Any]],
     side: psycopg.Connection[Any] | None,
     work: dict[str, Tally],
+    look: Look | None = None,
 ) -> Iterator[None]:
     """Count the work of these connections into `work` when the block ends.
 
     `side` is a connection to a server that is ours alone, to read and reset its statistics with;
-    None on a user's server, whose statistics hold other people's work too.
+    None on a user's server, whose statistics hold other people's work too. `look` is shown every
+    message then.
     """
     statements = side is not None and _has_statements(side)
     # What we ask ourselves comes before and after what is traced, never inside.
-    synced = _fsyncs(side, connections)
+    logged = _logged(side, connections)
     if side is not None and statements:
         side.execute("SELECT public.pg_stat_statements_reset()")
     with ExitStack() as stack:
@@ -71,13 +80,21 @@ def witnessed(
         ended = now()
         server = _statements(side) if side is not None and statements else None
         after = [traffic(connection.fileno()) for connection in connections]
-        counted = _read(traces, connections, begun, ended)
+        counted = _read(traces, connections, begun, ended, look)
     kernel = _difference(before, after)
     work["round_trips"] = Tally(counted["waits"], TRACE)
     # It knows only statements that ended: of a cancelled one it has no rows to confirm.
     saw_all = server is not None and server["calls"] == counted["runs"]
+    # It has one figure for what was read and what was written.
     work["rows"] = Tally(
-        counted["rows"], TRACE, {STATEMENTS: server["rows"]} if server and saw_all else {}
+        counted["rows"],
+        TRACE,
+        {STATEMENTS: server["rows"]} if server and saw_all and not counted["written"] else {},
+    )
+    work["rows_written"] = Tally(
+        counted["written"],
+        TRACE,
+        {STATEMENTS: server["rows"]} if server and saw_all and not counted["rows"] else {},
     )
     work["statements"] = (
         Tally(counted["runs"], TRACE)
@@ -88,10 +105,11 @@ def witnessed(
     seen = kernel if kernel is not None and not encrypted else None
     work["bytes_in"] = Tally(counted["in"], TRACE, {} if seen is None else {KERNEL: seen.received})
     work["bytes_out"] = Tally(counted["out"], TRACE, {} if seen is None else {KERNEL: seen.sent})
-    if side is not None and synced is not None:
-        current = _fsyncs(side, connections)
+    current = _logged(side, connections)
+    if side is not None and logged is not None and current is not None:
         view = IO_VIEW if side.info.server_version >= BY_CONNECTION else WAL_VIEW
-        work["fsyncs"] = Tally((current or 0) - synced, view)
+        work["fsyncs"] = Tally(current.fsyncs - logged.fsyncs, view)
+        work["wal_bytes"] = Tally(current.bytes - logged.bytes, WAL_VIEW)
 
 
 @contextmanager
@@ -126,6 +144,7 @@ def _read(
     connections: Sequence[psycopg.Connection[Any]],
     begun: bytes,
     ended: bytes,
+    look: Look | None,
 ) -> Counter[str]:
     counted: Counter[str] = Counter()
     for file, connection in zip(traces, connections, strict=True):
@@ -133,6 +152,8 @@ def _read(
         connection.pgconn.untrace()
         for message in messages(file, begun, ended):
             count(message, counted)
+            if look is not None:
+                look(connection, message)
     return counted
 
 
@@ -144,6 +165,17 @@ class Message(NamedTuple):
     """Bytes, with the one that names its type."""
     name: bytes
     content: bytes
+    time: bytes
+    """As `now` writes it."""
+
+    @property
+    def ends_a_wait(self) -> bool:
+        """Whether the client had to wait for the server until it came."""
+        return not self.sent and self.name in _ENDS_A_WAIT
+
+
+Look: TypeAlias = "Callable[[psycopg.Connection[Any], Message], object]"
+"""What is shown each message of a connection, in order."""
 
 
 def messages(trace: IO[bytes], begun: bytes, ended: bytes) -> Iterator[Message]:
@@ -154,17 +186,22 @@ def messages(trace: IO[bytes], begun: bytes, ended: bytes) -> Iterator[Message]:
     ends = [*(match.start() for match in found[1:]), len(text)][: len(found)]
     for match, end in zip(found, ends, strict=True):
         sent = match[2] == b"F"
-        # What the server sent is only counted, and may be long.
-        content = text[match.end() : end] if sent else b""
-        yield Message(sent, int(match[3]) + 1, match[4], content)
+        # What else the server sent is only counted, and may be long.
+        content = text[match.end() : end] if sent or match[4] == _DONE else b""
+        yield Message(sent, int(match[3]) + 1, match[4], content, match[1])
 
 
 def count(message: Message, counted: Counter[str]) -> None:
     """Add what a message means."""
     counted["out" if message.sent else "in"] += message.size
-    counted["waits"] += not message.sent and message.name in _ENDS_A_WAIT
+    counted["waits"] += message.ends_a_wait
     counted["rows"] += not message.sent and message.name == b"DataRow"
     counted["runs"] += message.sent and message.name in RUNS
+    if not message.sent and message.name in _COPIES:
+        counted["copies in"] = _COPIES[message.name]
+    written = _WRITTEN.match(message.content) if message.name == _DONE else None
+    if written is not None and (written[1] is None or counted["copies in"]):
+        counted["written"] += int(written[2])
 
 
 def _difference(
@@ -194,12 +231,19 @@ def _statements(side: psycopg.Connection[Any]) -> dict[str, int]:
     return {"calls": int(calls), "rows": int(rows)}
 
 
-def _fsyncs(
-    side: psycopg.Connection[Any] | None, connections: Sequence[psycopg.Connection[Any]]
-) -> int | None:
-    """Return the fsyncs of the write-ahead log so far; None where nobody counts them.
+class Logged(NamedTuple):
+    """What was done to the server's write-ahead log so far."""
 
-    PostgreSQL 18 has them by connection; 14 to 17 only in total.
+    fsyncs: int
+    bytes: int
+
+
+def _logged(
+    side: psycopg.Connection[Any] | None, connections: Sequence[psycopg.Connection[Any]]
+) -> Logged | None:
+    """Return what the connections did to the write-ahead log; None where nobody counts it.
+
+    PostgreSQL 18 has it by connection; 14 to 17 only in total.
     """
     if side is None:
         return None
@@ -209,16 +253,18 @@ def _fsyncs(
             connection.execute("SELECT pg_stat_force_next_flush()")
     version = side.info.server_version
     if version >= BY_CONNECTION:
-        # Not the view's total: what other backends did earlier may be added to it meanwhile.
+        # Not the views' totals: what other backends did earlier may be added to them meanwhile.
         query = (
-            "SELECT coalesce(sum(fsyncs), 0)::bigint"
-            " FROM unnest(%s::integer[]) AS process, pg_stat_get_backend_io(process)"
-            " WHERE object = 'wal'"
+            "WITH process AS (SELECT unnest(%s::integer[]) AS id)"
+            " SELECT (SELECT coalesce(sum(fsyncs), 0)::bigint"
+            " FROM process, pg_stat_get_backend_io(id) WHERE object = 'wal'),"
+            " (SELECT coalesce(sum(wal_bytes), 0)::bigint"
+            " FROM process, pg_stat_get_backend_wal(id))"
         )
         processes = [connection.info.backend_pid for connection in connections]
         row = side.execute(query, (processes,)).fetchone()
     elif version >= 140_000:  # noqa: PLR2004
-        row = side.execute("SELECT wal_sync FROM pg_stat_wal").fetchone()
+        row = side.execute("SELECT wal_sync, wal_bytes::bigint FROM pg_stat_wal").fetchone()
     else:
         return None
-    return int(row[0]) if row is not None else None
+    return Logged(*row) if row is not None else None

@@ -23,13 +23,16 @@ HIGH_WATER = 4 * 2**20
 
 
 @contextmanager
-def relay(target: tuple[str, int] | str, rtt: float) -> Iterator[int]:
+def relay(
+    target: tuple[str, int] | str, rtt: float, *, script: str = __file__, **words: str
+) -> Iterator[int]:
     """Relay connections to a (host, port) or a Unix socket's path; yield the loopback port.
 
-    `rtt` is the round-trip time to add, in seconds, half of it each way.
+    `rtt` is the round-trip time to add, in seconds, half of it each way. Another `script` may do
+    it, and is told further words.
     """
     process = subprocess.Popen(
-        [sys.executable, "-P", __file__],
+        [sys.executable, "-P", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # A connection that breaks is the client's to report.
@@ -41,7 +44,8 @@ def relay(target: tuple[str, int] | str, rtt: float) -> Iterator[int]:
         raise AssertionError
     try:
         with suppress(BrokenPipeError):
-            process.stdin.write(json.dumps({"target": target, "delay": rtt / 2}) + "\n")
+            wish = {"target": target, "delay": rtt / 2, **words}
+            process.stdin.write(json.dumps(wish) + "\n")
             process.stdin.flush()
         line = process.stdout.readline()
         if not line:
@@ -152,8 +156,8 @@ class End(asyncio.Protocol):
         self.schedule()
 
 
-async def serve(target: list[str | int] | str, delay: float) -> None:
-    """Print the port we listen on, and relay until cancelled."""
+async def serve(target: list[str | int] | str, delay: float, near_end: type[End] = End) -> None:
+    """Print the port we listen on, and relay until cancelled; clients get a `near_end` each."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[object]] = set()
 
@@ -167,7 +171,7 @@ async def serve(target: list[str | int] | str, delay: float) -> None:
             near.abort()
 
     def accept() -> End:
-        near, far = End(delay, loop), End(delay, loop)
+        near, far = near_end(delay, loop), End(delay, loop)
         near.other, far.other = far, near
         task: asyncio.Task[object] = loop.create_task(dial(near, far))
         tasks.add(task)
@@ -180,15 +184,19 @@ async def serve(target: list[str | int] | str, delay: float) -> None:
     await server.serve_forever()
 
 
-def main() -> None:
-    """Relay until stdin closes."""
-    wish = json.loads(sys.stdin.readline())
-
+def open_loop() -> asyncio.SelectorEventLoop:
+    """Return a loop that keeps microseconds, and ends the process when stdin closes."""
     # select() keeps microseconds; epoll, the default, rounds every delay up to milliseconds.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     # Nothing more is ever sent to us, so a readable stdin is a closed one.
     loop.add_reader(0, os._exit, 0)
-    loop.run_until_complete(serve(wish["target"], wish["delay"]))
+    return loop
+
+
+def main() -> None:
+    """Relay until stdin closes."""
+    wish = json.loads(sys.stdin.readline())
+    open_loop().run_until_complete(serve(wish["target"], wish["delay"]))
 
 
 if __name__ == "__main__":

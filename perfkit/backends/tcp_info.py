@@ -11,6 +11,7 @@ from dataclasses import dataclass
 # struct tcp_info of include/uapi/linux/tcp.h: where these fields begin. Linux has all since 4.19.
 _BYTES_RECEIVED = 128
 _NOT_SENT = 144
+_SEGMENTS_SENT = 156
 _BYTES_SENT = 200
 _BYTES_SENT_AGAIN = 208
 _LENGTH = 216
@@ -26,6 +27,22 @@ class Traffic:
 
 def traffic(descriptor: int) -> Traffic | None:
     """Read a connection's counters; None where the kernel has none (not Linux, not TCP)."""
+    data = _information(descriptor)
+    if data is None:
+        return None
+    # Not the bytes acknowledged: the acknowledgement of the last ones may be on its way.
+    again, waiting = _field("Q", data, _BYTES_SENT_AGAIN), _field("I", data, _NOT_SENT)
+    sent = _field("Q", data, _BYTES_SENT) - again + waiting
+    return Traffic(sent, _field("Q", data, _BYTES_RECEIVED))
+
+
+def segments_sent(descriptor: int) -> int | None:
+    """Return the segments with data that a connection has sent; None as in `traffic`."""
+    data = _information(descriptor)
+    return None if data is None else _field("I", data, _SEGMENTS_SENT)
+
+
+def _information(descriptor: int) -> bytes | None:
     if sys.platform != "linux":
         return None
     try:
@@ -33,13 +50,9 @@ def traffic(descriptor: int) -> Traffic | None:
             data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LENGTH)
     except OSError:
         return None
-    if len(data) < _LENGTH:
-        return None
+    return data if len(data) >= _LENGTH else None
 
-    def field(code: str, begin: int) -> int:
-        value: int = struct.unpack_from(f"={code}", data, begin)[0]
-        return value
 
-    # Not the bytes acknowledged: the acknowledgement of the last ones may be on its way.
-    again, waiting = field("Q", _BYTES_SENT_AGAIN), field("I", _NOT_SENT)
-    return Traffic(field("Q", _BYTES_SENT) - again + waiting, field("Q", _BYTES_RECEIVED))
+def _field(code: str, data: bytes, begin: int) -> int:
+    value: int = struct.unpack_from(f"={code}", data, begin)[0]
+    return value

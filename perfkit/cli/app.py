@@ -19,6 +19,7 @@ SEE, KEEP, AGAIN, MORE = "See one happen", "Keep it from coming back", "Look aga
 COMMANDS = {
     "list": ("listing:list_probes", SEE),
     "probe": ("probe:run_probe", SEE),
+    "sweep": ("sweep:run_sweep", SEE),
     "explain": ("explain:explain_probe", SEE),
     "gate": ("gate:run_gate", KEEP),
     "scenario": ("scenario:app", KEEP),

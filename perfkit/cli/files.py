@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from perfkit import outcome
 from perfkit import result as results
+from perfkit import sweep as sweeps
 from perfkit.errors import CannotRun, UnreadableFile, UsageError
 from perfkit.extras import require
 
 if TYPE_CHECKING:
     from perfkit.outcome import Gate
     from perfkit.result import Result
+    from perfkit.sweep import Sweep
 
 RESULT_FORMATS: Mapping[str, str] = {
     ".json": "perfkit.result:encode",
@@ -37,22 +39,31 @@ GATE_FORMATS: Mapping[str, str] = {
     ".bencher.json": "perfkit.report.bencher:render",
 }
 """Endings of gates, and what writes each."""
+SWEEP_FORMATS: Mapping[str, str] = {
+    ".json": "perfkit.sweep:encode",
+    ".md": "perfkit.report.sweep_markdown:render",
+    ".svg": "perfkit.report.sweep_picture:render",
+}
+"""Endings of sweeps, and what writes each."""
 PACKAGES = {
     ".xml": "junitparser",
     ".pyperf.json": "pyperf",
     ".base.pyperf.json": "pyperf",
     ".prom": "prometheus_client",
     ".om": "prometheus_client",
+    ".svg": "matplotlib",
 }
-"""What an ending needs of the optional part `ci`."""
-_SCHEMAS = (results.SCHEMA.encode(), outcome.SCHEMA.encode())
+"""What an ending needs of an optional part: of `ci`, unless another has it."""
+_PARTS = {"matplotlib": "plot"}
+_OTHERS = {True: "gates", False: "sweeps"}
+_SCHEMAS = (results.SCHEMA.encode(), outcome.SCHEMA.encode(), sweeps.SCHEMA.encode())
 _HEADS = {
     ".md": tuple(b"<!-- %b -->" % schema for schema in _SCHEMAS),
     ".xml": (b'<?xml version="1.0" encoding="utf-8"?>\n<testsuites name="%b"' % _SCHEMAS[1],),
     ".prom": (b"# HELP perfkit_gate_info ",),
     ".om": (b"# HELP perfkit_gate_info ",),
 }
-"""How files of ours begin; the others, all JSON, name a schema somewhere."""
+"""How files of ours begin; the others, JSON and SVG, name a schema somewhere."""
 
 
 def check(paths: Iterable[Path], *, force: bool, formats: Collection[str] = RESULT_FORMATS) -> None:
@@ -68,7 +79,7 @@ def check(paths: Iterable[Path], *, force: bool, formats: Collection[str] = RESU
             known = " or ".join(", ".join(formats).rsplit(", ", 1))
             raise UsageError(
                 f"no report format ends in '{wrong or path.name}'"
-                + (" here: that is for gates" if ending else ""),
+                + (f" here: that is for {_OTHERS[ending in GATE_FORMATS]}" if ending else ""),
                 why=f"the ending chooses the format: {known}",
                 fix=f"-o {path.with_name(path.name.removesuffix(wrong) + '.json')}",
             )
@@ -85,14 +96,15 @@ def check(paths: Iterable[Path], *, force: bool, formats: Collection[str] = RESU
         if not (_is_special(path) or os.access(path.resolve().parent, os.W_OK)):
             raise CannotRun(f"cannot write {path}", why=f"the folder {path.parent} is read-only")
         if ending in PACKAGES:
-            require(PACKAGES[ending], "ci")
+            package = PACKAGES[ending]
+            require(package, _PARTS.get(package, "ci"))
 
 
 def _ending(path: Path) -> str:
     """Return the longest known ending of a file's name; empty where there is none."""
     known = (
         end
-        for end in (*RESULT_FORMATS, *GATE_FORMATS)
+        for end in (*RESULT_FORMATS, *GATE_FORMATS, *SWEEP_FORMATS)
         if path.name.endswith(end) and path.name != end
     )
     return max(known, key=len, default="")
@@ -108,19 +120,22 @@ def _ours(path: Path, ending: str) -> bool:
     if not data:
         return True
     if heads is None:
-        return any(schema + b'"' in data for schema in _SCHEMAS)
+        return any(schema + end in data for schema in _SCHEMAS for end in (b'"', b" -->"))
     return data.startswith(heads)
 
 
-def load(path: Path) -> Result | Gate:
-    """Read a file that a probe or a gate left; raises UnreadableFile."""
+def load(path: Path) -> Result | Gate | Sweep:
+    """Read a file that a probe, a gate or a sweep left; raises UnreadableFile."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UnreadableFile(f"cannot read {path}", why=error.strerror or str(error)) from error
     head = results.parse(data, str(path))
-    if isinstance(head, dict) and str(head.get("schema")).startswith("perfkit.gate/"):
+    schema = str(head.get("schema")) if isinstance(head, dict) else ""
+    if schema.startswith("perfkit.gate/"):
         return outcome.decode(data, str(path))
+    if schema.startswith("perfkit.sweep/"):
+        return sweeps.decode(data, str(path))
     return results.decode(data, str(path))
 
 
@@ -140,9 +155,17 @@ def write_gate(path: Path, gate: Gate) -> None:
     _write(path, _drawn(GATE_FORMATS[_ending(path)], gate))
 
 
-def _drawn(place: str, known: Result | Gate) -> bytes:
+def write_sweep(path: Path, sweep: Sweep) -> None:
+    """Write a sweep in the format of the file's ending, replacing the file as `write` does.
+
+    Raises CannotRun where it cannot be written.
+    """
+    _write(path, _drawn(SWEEP_FORMATS[_ending(path)], sweep))
+
+
+def _drawn(place: str, known: Result | Gate | Sweep) -> bytes:
     module, _, name = place.partition(":")
-    draw: Callable[[Result | Gate], str | bytes] = getattr(import_module(module), name)
+    draw: Callable[[Result | Gate | Sweep], str | bytes] = getattr(import_module(module), name)
     drawn = draw(known)
     return drawn if isinstance(drawn, bytes) else drawn.encode()
 

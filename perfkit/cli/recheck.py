@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfkit.cli.options import Json
-from perfkit.cli.show import ResultOrGateFile
+from perfkit.cli.show import SavedFile
 from perfkit.errors import Exit
 
 if TYPE_CHECKING:
     from perfkit.outcome import Gate
+    from perfkit.sweep import Sweep
 
 
-def recheck_file(file: ResultOrGateFile, *, json: Json = False) -> Exit:
+def recheck_file(file: SavedFile, *, json: Json = False) -> Exit:
     """Compute each verdict again from the raw values in a file; exit 1 when one differs.
 
-    The file is a result of `perfkit probe -o` or a gate of `perfkit gate --save`.
+    The file is a result of `perfkit probe -o`, a sweep of `perfkit sweep -o` or a gate of
+    `perfkit gate --save`.
 
     [dim]$[/] perfkit recheck result.json
 
@@ -29,10 +31,13 @@ def recheck_file(file: ResultOrGateFile, *, json: Json = False) -> Exit:
     from perfkit.cli.console import emit
     from perfkit.cli.files import load
     from perfkit.outcome import Gate
+    from perfkit.sweep import Sweep
 
     result = load(file)
     if isinstance(result, Gate):
         return _recheck_gate(result, json=json)
+    if isinstance(result, Sweep):
+        return _recheck_sweep(result, json=json)
     computed = {verdict.variant: verdict for verdict in stats.judge(result.variants)}
     stored = {verdict.variant: verdict for verdict in result.verdicts}
     differ = sorted(name for name in computed | stored if computed.get(name) != stored.get(name))
@@ -74,4 +79,27 @@ def _recheck_gate(gate: Gate, *, json: bool) -> Exit:
             emit(f" ({now.said})\n")
     if not again:
         emit("nothing was judged by values, so there is nothing to compute again\n")
+    return Exit.FOUND if differ else Exit.FINE
+
+
+def _recheck_sweep(sweep: Sweep, *, json: bool) -> Exit:
+    import msgspec
+
+    from perfkit.cli.console import emit
+    from perfkit.sweep import curves
+
+    again = {
+        curve.variant: curve for curve in curves(sweep.values, sweep.results, workers=sweep.workers)
+    }
+    stored = {curve.variant: curve for curve in sweep.curves}
+    differ = sorted(name for name in again | stored if again.get(name) != stored.get(name))
+    if json:
+        told = {"same": not differ, "differ": differ, "curves": list(again.values())}
+        emit(msgspec.json.format(msgspec.json.encode(told), indent=1).decode() + "\n")
+        return Exit.FOUND if differ else Exit.FINE
+    for name in again | stored:
+        if name in differ:
+            emit(f"differs  {name}: its curve is not the one that its values give\n")
+        else:
+            emit(f"same     {name}\n")
     return Exit.FOUND if differ else Exit.FINE

@@ -1,4 +1,4 @@
-"""`perfkit show`: draw a saved result or gate again."""
+"""`perfkit show`: draw a saved result, sweep or gate again."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ ResultFile = Annotated[
     Path,
     typer.Argument(metavar="FILE", help="A result that `perfkit probe -o FILE` wrote."),
 ]
-ResultOrGateFile = Annotated[
+SavedFile = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="What `probe -o FILE` or `gate --save FILE` left."),
+    typer.Argument(
+        metavar="FILE", help="What `probe -o FILE`, `sweep -o FILE` or `gate --save FILE` left."
+    ),
 ]
 
 
 def show_file(
-    file: ResultOrGateFile,
+    file: SavedFile,
     *,
     json: Json = False,
     output: Output = [],  # noqa: B006 (typer copies it)
@@ -32,17 +34,18 @@ def show_file(
     quiet: Quiet = False,
     color: ColorOption = Color.AUTO,
 ) -> Exit:
-    """Draw a saved result or gate again, or turn it into another format.
+    """Draw a saved result, sweep or gate again, or turn it into another format.
 
     [dim]$[/] perfkit show result.json
 
-    [dim]$[/] perfkit show result.json -q                 [dim]# the verdict only[/]
+    [dim]$[/] perfkit show sweep.json -o curve.svg        [dim]# a picture[/]
 
     [dim]$[/] perfkit show gate.json -o gate.pyperf.json  [dim]# any format of perfkit gate[/]
     """
     from perfkit.cli import files
     from perfkit.cli.console import emit
     from perfkit.outcome import Gate
+    from perfkit.sweep import Sweep
 
     known = files.load(file)
     if isinstance(known, Gate):
@@ -52,6 +55,14 @@ def show_file(
         report(known, json=json, quiet=quiet, color=color)
         for path in output:
             files.write_gate(path, known)
+        return Exit.FINE
+    if isinstance(known, Sweep):
+        from perfkit.cli import sweep
+
+        files.check(output, force=force, formats=files.SWEEP_FORMATS)
+        emit(sweep.text(known, json=json, quiet=quiet, color=color))
+        for path in output:
+            files.write_sweep(path, known)
         return Exit.FINE
     files.check(output, force=force)
     emit(text(known, json=json, quiet=quiet, color=color))

@@ -22,7 +22,7 @@ def render(result: Result) -> str:
         escape(" · ".join(report.facts)),
         *tables,
         _work(report.work),
-        "\n".join(_line(line) for line in (*report.told, *report.checks, *report.not_run)),
+        "\n".join(bullet(line) for line in (*report.told, *report.checks, *report.not_run)),
         escape(" · ".join(report.machine)),
         "\n".join(_step(step) for step in report.steps),
     ]
@@ -76,7 +76,8 @@ def _work(work: Counts) -> str:
     )
 
 
-def _line(line: Line) -> str:
+def bullet(line: Line) -> str:
+    """Return a marked sentence as an item of a list."""
     strong = f"**{escape(line.strong)}**" if line.strong else ""
     why = f" *{escape(line.why)}*" if line.why else ""
     return f"- {escape(str(line.mark))}: {escape(line.before)}{strong}{escape(line.after)}{why}"

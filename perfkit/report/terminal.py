@@ -59,9 +59,9 @@ def render(result: Result, width: int) -> RenderableType:
     if report.times:
         blocks += [_times(report.times, inner), ""]
     blocks.append(_work(report.work, inner))
-    blocks += ["", _lines(report.told)] if report.told else []
-    blocks += ["", _lines([*report.checks, *report.not_run])]
-    blocks += ["", _steps(report.steps, inner)] if report.steps else []
+    blocks += ["", sentences(report.told)] if report.told else []
+    blocks += ["", sentences([*report.checks, *report.not_run])]
+    blocks += ["", next_steps(report.steps, inner)] if report.steps else []
     return page(width, *blocks)
 
 
@@ -70,7 +70,7 @@ def render_short(result: Result, width: int) -> RenderableType:
     report = compose(result)
     lines = [line for line in (report.fix, *report.levers) if line]
     bare = [Line(line.mark, line.before, line.strong, line.after) for line in lines]
-    return page(width, *_notices(report), _lines(bare))
+    return page(width, *_notices(report), sentences(bare))
 
 
 def page(width: int, *blocks: RenderableType) -> RenderableType:
@@ -275,7 +275,8 @@ def _cell(row: Counted, counter: Counter, place: int) -> Text:
     return Text(count.text, "dim" if count.same else _weight(counter, ""))
 
 
-def _lines(lines: Sequence[Line]) -> Table:
+def sentences(lines: Sequence[Line]) -> Table:
+    """Return marked sentences, one below the other."""
     table = Table.grid(padding=(0, GAP, 0, 0))
     table.add_column(no_wrap=True, width=LEFT)
     table.add_column(overflow="fold")
@@ -291,7 +292,8 @@ def _lines(lines: Sequence[Line]) -> Table:
     return table
 
 
-def _steps(steps: Sequence[Step], width: int) -> Table:
+def next_steps(steps: Sequence[Step], width: int) -> Table:
+    """Return the commands to go on with, each with what it shows."""
     longest = _widest("", (step.command for step in steps))
     beside = all(LEFT + longest + cell_len(step.text) + 2 * GAP <= width for step in steps)
     table = Table.grid(padding=(0, GAP, 0, 0))

@@ -7,7 +7,7 @@ each sentence is put together from counted work and measured intervals.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
@@ -280,10 +280,10 @@ def _medians(variant: Measured) -> list[float]:
 def _times(result: Result) -> Times:
     medians = {variant.name: _medians(variant) for variant in result.variants}
     scale, unit = figures.time_unit([median(values) for values in medians.values()])
-    times = figures.aligned([_borne_median(medians[v.name], scale) for v in result.variants])
+    times = figures.aligned([borne_median(medians[v.name], scale) for v in result.variants])
     cpus = figures.aligned(
         [
-            _borne_median([median(sample.cpu) for sample in variant.samples], scale)
+            borne_median([median(sample.cpu) for sample in variant.samples], scale)
             for variant in result.variants
         ]
     )
@@ -296,7 +296,7 @@ def _times(result: Result) -> Times:
     )
 
 
-def _borne_median(values: list[float], scale: float) -> str:
+def borne_median(values: list[float], scale: float) -> str:
     """Write the median of some times with as many digits as their quartiles bear, at least two."""
     low, middle, high = (stats.quantile(values, share) / scale for share in (0.25, 0.5, 0.75))
     decimals = figures.borne(middle, low, high)
@@ -549,7 +549,7 @@ def _checks(result: Result) -> tuple[Line, ...]:
     answers = f"{whose} returned the same {clean(result.answer)}."
     if result.answer == NOTHING:
         answers = "There was no answer to compare."
-    lines = [_check("answers", answers, well=True), _witnesses(result)]
+    lines = [_check("answers", answers, well=True), agreement([result])]
     if result.rounds > 1:
         lines.append(_noise(result))
     if result.isolation == "session":
@@ -562,13 +562,16 @@ def _check(words: str, text: str, *, well: bool) -> Line:
     return Line(Mark("✓", words, Tone.FIXED) if well else Mark("!", words, Tone.ALERT), text)
 
 
-def _witnesses(result: Result) -> Line:
-    """Say how far the counts can be believed."""
-    differing, disputes = _differing(result), _disputes(result)
+def agreement(results: Sequence[Result]) -> Line:
+    """Say how far the counts of one result, or of several together, can be believed."""
+    one_alone = len(results) == 1
+    differing = _differing(results[0]) if one_alone else _differing_in_any(results)
+    disputes = list(dict.fromkeys(text for result in results for text in _disputes(result)))
     agreed = "Two counting passes agree"
     if differing:
-        agreed += f", except in {_list(differing)} (about, ~)"
-    texts = [_ended(agreed, "; ", _confirmed(result)), *disputes]
+        agreed += f", except in {listed(differing)} (about, ~)"
+    confirmed = {_confirmed(result) for result in results}
+    texts = [_ended(agreed, "; ", confirmed.pop() if len(confirmed) == 1 else ""), *disputes]
     return _check("counts", " ".join(texts), well=not disputes and not differing)
 
 
@@ -579,17 +582,31 @@ def _counters(result: Result, variant: Measured) -> Iterable[tuple[str, Work]]:
             yield clean(words), variant.work[name]
 
 
-def _list(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
+    """Write words one after the other: `a, b and c`."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _differing(result: Result) -> list[str]:
     """Name the counters that came out differently in the two passes, with their variants."""
     return [
-        f"{_list(words)} of '{clean(variant.label)}'"
+        f"{listed(words)} of '{clean(variant.label)}'"
         for variant in result.variants
         if (words := [words for words, work in _counters(result, variant) if not work.exact])
     ]
+
+
+def _differing_in_any(results: Sequence[Result]) -> list[str]:
+    """Name the counters that came out differently in two passes, of whatever variant."""
+    return list(
+        dict.fromkeys(
+            words
+            for result in results
+            for variant in result.variants
+            for words, work in _counters(result, variant)
+            if not work.exact
+        )
+    )
 
 
 def _confirmed(result: Result) -> str:
@@ -600,7 +617,7 @@ def _confirmed(result: Result) -> str:
         for witness in works[0].others if works else ():
             if all(work.others.get(witness) == work.value for work in works):
                 texts.setdefault(clean(witness), []).append(clean(words))
-    first, *rest = [(_list(words), witness) for witness, words in texts.items()] or [("", "")]
+    first, *rest = [(listed(words), witness) for witness, words in texts.items()] or [("", "")]
     if not first[0]:
         return ""
     return ", ".join(
@@ -631,7 +648,7 @@ def _noise(result: Result) -> Line:
     vary = f"rounds vary by {figures.margin(spread)}"
     disturbances = _disturbances(result)
     if disturbances:
-        text = f"A busy machine: {_list([vary, *disturbances])}."
+        text = f"A busy machine: {listed([vary, *disturbances])}."
     elif spread > NOISY_ROUNDS:
         bounded = result.verdicts and result.rounds >= stats.FEWEST
         advice = ": read the intervals, not the ratios" if bounded else ""

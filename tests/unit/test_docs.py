@@ -24,12 +24,15 @@ from perfkit.cli import files
 from perfkit.cli.app import COMMANDS, make_app
 from perfkit.errors import Exit
 from perfkit.gate import fitness
+from perfkit.growth import GrowthFit
 from perfkit.parameters import describe
 from perfkit.report import missing
 from perfkit.run import machine, trial
+from perfkit.scalability import Law, Scalability
 from perfkit.scenario import Scenario
 from perfkit.settings import BUDGET, Project, Settings
 from perfkit.snmp import plan
+from perfkit.sweep import Curve, Sweep
 from perfkit.units import SPELLINGS
 from perfkit.verdict import EXITS, Policy, Word
 
@@ -237,11 +240,13 @@ def test_every_part_of_the_check_grammar_is_described(folder: Path) -> None:
 
 
 def test_every_format_is_described_with_the_package_that_it_takes(folder: Path) -> None:
-    gates, _, results = text(folder / "formats.md").partition("## Of `perfkit probe`")
+    gates, _, rest = text(folder / "formats.md").partition("## Of `perfkit probe`")
+    results, _, sweeps = rest.partition("## Of `perfkit sweep`")
 
     assert list(rows(gates)) == list(files.GATE_FORMATS)
     assert list(rows(results)) == list(files.RESULT_FORMATS)
-    for ending, (_, says, package) in rows(gates).items():
+    assert list(rows(sweeps)) == list(files.SWEEP_FORMATS)
+    for ending, (_, says, package) in (rows(gates) | rows(sweeps)).items():
         assert says.endswith("."), ending
         assert package == files.PACKAGES.get(ending, "")
 
@@ -410,6 +415,15 @@ def test_every_field_of_a_plan_is_described(folder: Path) -> None:
         assert re.findall(r"^\| `(\w+)` \|", described, re.MULTILINE) == list(
             definition["properties"]
         )
+
+
+def test_every_field_of_a_sweep_is_described(folder: Path) -> None:
+    page = text(folder / "sweep-file.md")
+
+    for struct in (Sweep, Curve, GrowthFit, Scalability, Law):
+        described = page.partition(f"## {struct.__name__}\n")[2].partition("\n## ")[0]
+        fields = re.findall(r"^\| `(\w+)` \|", described, re.MULTILINE)
+        assert fields == list(struct.__struct_fields__)
 
 
 def test_guide_to_snmp_names_every_subtree_that_has_a_name() -> None:

@@ -21,6 +21,7 @@ from perfkit.backends.postgres import Postgres
 from perfkit.backends.postgres_service import PostgresService
 from perfkit.backends.snmp import Snmp
 from perfkit.backends.snmp_table import Device
+from perfkit.backends.valkey import Valkey
 from perfkit.cli.app import make_app
 from perfkit.model import Location
 from perfkit.parameters import arguments, read
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 INSTALLED = sorted(registry.entries())
 PROBES = [name for name in INSTALLED if registry.entry(name).module.startswith("perfkit.")]
 ON_POSTGRES = [name for name in PROBES if registry.probe(name).backend is Postgres]
+ON_VALKEY = [name for name in PROBES if registry.probe(name).backend is Valkey]
 ON_SNMP = [name for name in PROBES if registry.probe(name).backend is Snmp]
 WIDEST = 72
 PAGES = sorted(
@@ -139,6 +141,46 @@ def test_recipes_own_check_tells_the_fix_from_the_naive_code(
     for check in checks:
         with pytest.raises(AssertionError):
             check(connection)
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    """A client of a Valkey server that nobody else uses."""
+    with Valkey.serve(Location()) as service, Valkey.connect(service.address) as queue:
+        yield queue.client
+
+
+@pytest.mark.parametrize("name", ON_VALKEY)
+def test_recipes_own_check_tells_whole_batches_from_single_messages(name: str, client: Any) -> None:
+    before, after, *_ = blocks(section(name, "Fix"), "python")
+    code = run("\n".join([after, *blocks(section(name, "Verify"), "python")]))
+    checks = [check for called, check in code.items() if called.startswith("test_")]
+    assert checks
+
+    for check in checks:
+        client.flushall()
+        check(client)
+    exec(before, code)
+
+    for check in checks:
+        client.flushall()
+        with pytest.raises(AssertionError):
+            check(client)
+
+
+@pytest.mark.parametrize("name", ON_VALKEY)
+def test_recipes_successor_finishes_what_a_killed_consumer_had_read(name: str, client: Any) -> None:
+    _, after, *_ = [run(block) for block in blocks(section(name, "Fix"), "python")]
+    for number in range(5):
+        client.xadd("orders", {"id": number, "shop": 1})
+    client.xgroup_create("orders", "enrichers", id=0)
+    client.xreadgroup("enrichers", "killed", {"orders": ">"}, count=3)
+
+    after["consume"](client, "successor")
+    after["take_over"](client, "successor", 0)
+
+    assert sorted(client.lrange("results", 0, -1)) == [f"{n} of shop 1" for n in range(5)]
+    assert client.xpending("orders", "enrichers")["pending"] == 0
 
 
 PORTS = 30

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from leftovers import alive, folders, processes
 
-from perfkit.backends import postgres_server
+from perfkit.backends import account, postgres_server
 from perfkit.backends.postgres_server import Binaries, Server
 from perfkit.errors import CannotRun
 
@@ -108,25 +108,25 @@ def ordinary_python() -> tuple[int, str]:
     """Return an account that is not root, and a Python of our version that it can run."""
     if os.geteuid() != 0:
         return os.geteuid(), sys.executable
-    account = pwd.getpwnam("nobody").pw_uid
+    user = pwd.getpwnam("nobody").pw_uid
     ours = ".".join(map(str, sys.version_info[:2]))
     for program in (sys.executable, f"/usr/bin/python{ours}", f"/usr/local/bin/python{ours}"):
         asked = subprocess.run(
-            ["/bin/sh", "-c", 'test -x "$0"', program], user=account, check=False, cwd="/"
+            ["/bin/sh", "-c", 'test -x "$0"', program], user=user, check=False, cwd="/"
         )
         if asked.returncode == 0:
-            return account, program
+            return user, program
     pytest.skip("no Python of this version here can be run by an ordinary user")
 
 
 def test_an_ordinary_user_runs_it_under_their_own_account(place: Path) -> None:
-    account, python = ordinary_python()
+    user, python = ordinary_python()
     place.chmod(0o777)
     modules = [str(Path(postgres_server.__file__).parents[2]), *sys.path]
     with subprocess.Popen(
         [python, "-P", "-c", AS_USER, json.dumps(modules)],
-        user=account,
-        group=pwd.getpwuid(account).pw_gid,
+        user=user,
+        group=pwd.getpwuid(user).pw_gid,
         extra_groups=[] if os.geteuid() == 0 else None,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -136,8 +136,8 @@ def test_an_ordinary_user_runs_it_under_their_own_account(place: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdin is not None
         who, port, process, password = json.loads(holder.stdout.readline())
-        assert who == account
-        assert psutil.Process(process).uids().effective == account
+        assert who == user
+        assert psutil.Process(process).uids().effective == user
         with psycopg.connect(
             host="127.0.0.1", port=port, user="postgres", password=password, sslmode="disable"
         ) as connection:
@@ -181,9 +181,9 @@ def test_root_with_a_private_temporary_folder_uses_another(
     private = place / "private"
     private.mkdir(mode=0o700)
     monkeypatch.setattr("tempfile.tempdir", str(private))
-    assert not postgres_server._folder().is_relative_to(private)
+    assert not account.folder().is_relative_to(private)
     monkeypatch.setattr("tempfile.tempdir", str(place))
-    assert postgres_server._folder() == place
+    assert account.folder() == place
 
 
 def test_the_binaries_of_the_system_can_be_chosen() -> None:
@@ -228,9 +228,9 @@ def test_a_port_that_is_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch, pl
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        free = postgres_server._free_port()
+        free = account.free_port()
         ports = [other.getsockname()[1], free]
-        monkeypatch.setattr(postgres_server, "_free_port", lambda: ports.pop(0))
+        monkeypatch.setattr(account, "free_port", lambda: ports.pop(0))
         with postgres_server.start(postgres_server.find()) as running:
             assert running.port == free
             assert answers(running)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +177,36 @@ def test_a_workers_clocks_count() -> None:
     assert processor > 0
     assert waited >= 0 or waited != waited  # noqa: PLR0124 (nan where the kernel does not say)
     assert worker.peak_rss() > 1_000_000
+
+
+@contextmanager
+def child(code: str) -> Iterator[int]:
+    """Start a Python that says when it has done the first part, and then goes on."""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        try:
+            running.stdout.readline()
+            yield running.pid
+        finally:
+            running.kill()
+
+
+def test_processor_time_of_children_that_still_run_counts() -> None:
+    before = worker.processor_time()
+    with child("print(flush=True)\nwhile True: pass") as running:
+        until(lambda: psutil.Process(running).cpu_times().user > 0.2, "it has worked")
+        own = time.process_time()
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        known = own + ended.ru_utime + ended.ru_stime
+        assert worker.processor_time() - known > 0.19
+    # Now it has ended, and counts as such.
+    assert worker.processor_time() - before > 0.19
+
+
+def test_memory_of_children_that_still_run_counts() -> None:
+    before = worker.peak_rss()
+    with child("much = b'x' * 10**8\nprint(flush=True)\nwhile True: pass"):
+        assert worker.peak_rss() - before > 10**8
 
 
 def test_the_data_is_restored_before_each_call_outside_the_clock() -> None:

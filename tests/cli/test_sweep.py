@@ -15,7 +15,9 @@ from perfkit.sweep import decode
 from .conftest import Run
 
 ORDERS = "orders=8,16,32"
-COUNTED = ("sweep", "db-fetch", ORDERS, "--only", "ask-once", "--rounds", "0")
+LOGINS = ("sweep", "py-gil", "threads=1,2,4", "-s", "logins=1", "-s", "turns=2")
+"""What needs no server, and little time."""
+COUNTED = (*LOGINS, "--only", "derive-in-c", "--rounds", "0")
 
 
 def test_a_sweep_counts_names_and_writes(
@@ -63,7 +65,9 @@ def test_a_changed_curve_is_found(perfkit: Run, tmp_path: Path) -> None:
 
     assert changed != ended.stdout
     assert checked.returncode == 1
-    assert "differs  ask-once: its curve is not the one that its values give\n" in checked.stdout
+    assert (
+        "differs  derive-in-turn: its curve is not the one that its values give\n" in checked.stdout
+    )
 
 
 def test_the_way_to_the_component_is_swept(perfkit: Run) -> None:
@@ -150,7 +154,7 @@ def test_ctrl_c_draws_the_rounds_that_there_are(
     terminal = pexpect.spawn(
         sys.executable,
         [
-            *("-m", "perfkit", "sweep", "db-fetch", ORDERS, "--only", "ask-once"),
+            *("-m", "perfkit", *LOGINS, "--only", "derive-in-c"),
             *("--rounds", "40", "-o", "part.json"),
         ],
         cwd=str(tmp_path),
@@ -176,7 +180,7 @@ def test_a_signal_while_the_values_are_counted_cleans_up(
     environment: dict[str, str], nothing_left: Callable[[], list[str]]
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "perfkit", *COUNTED],
+        [sys.executable, "-m", "perfkit", "sweep", "db-fetch", ORDERS],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -41,6 +41,8 @@ GROWS = {
     Growth.QUADRATIC: "grows quadratically",
 }
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FLAT = 1.25
+"""What gains or loses less than this factor from the fewest workers to the most stays flat."""
 MANY = 2
 """Up to so many candidates are worth naming in a table."""
 
@@ -368,12 +370,14 @@ def _scaling(sweep: Sweep, curve: Curve, faster: Interval) -> tuple[str, str, st
     first, last = _first_and_last(sweep, curve)
     who = f"{last} {clean(sweep.parameter)}"
     as_fast = f"{who} are {_ratio(faster)} as fast as {first}"
-    if faster.low is None:
+    if faster.low is None or faster.high is None:
         return f"{name}: {who} are ", f"{figures.ratio(faster)} as fast", f" as {first}"
-    strong = {"faster": "scales", "slower": "gets slower", "no change": "stays flat"}
-    word = stats.word(faster)
-    if word in strong:
-        return f"{name} ", strong[word], f": {as_fast}"
+    if faster.low > FLAT:
+        return f"{name} ", "scales", f": {as_fast}"
+    if faster.high < 1 / FLAT:
+        return f"{name} ", "gets slower", f": {as_fast}"
+    if faster.low > 1 / FLAT and faster.high < FLAT:
+        return f"{name} ", "stays flat", f": {as_fast}"
     return "It is ", "unclear", f" whether {name} scales: {as_fast}"
 
 

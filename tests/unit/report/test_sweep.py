@@ -183,6 +183,23 @@ def test_workers_are_told_with_both_laws_or_that_none_fits() -> None:
     assert lines["partial fix"].endswith("No law fits: the largest deviation is 70%.")
 
 
+@pytest.mark.parametrize(
+    ("faster", "said"),
+    [
+        (1.6, "'a lock' scales: 16 consumers are"),
+        (1.15, "'a lock' stays flat: 16 consumers are"),
+        (0.87, "'a lock' stays flat: 16 consumers are"),
+        (0.6, "'a lock' gets slower: 16 consumers are"),
+        (1.25, "It is unclear whether 'a lock' scales: 16 consumers are"),
+    ],
+)
+def test_little_more_speed_with_many_more_workers_is_no_scaling(faster: float, said: str) -> None:
+    code = Code("naive", "a lock", lambda n: 1 if n < 16 else 1 / faster)
+    sweep = build("consumers", (1, 4, 16), {"lock": code}, workers=True)
+
+    assert compose(sweep).lines[0].text.startswith(said)
+
+
 def test_the_best_number_of_workers_is_named_where_it_is_in_reach() -> None:
     sweep = known("scaling")
     curve = sweep.curves[2]

@@ -20,7 +20,7 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 from unit.report.samples import GOLDEN, change, change_variant, change_work
-from unit.report.sweeps import again, counted, distant, growing, scaling
+from unit.report.sweeps import Code, again, build, counted, distant, growing, scaling
 from unit.report.test_views import HOSTILE, WIDTHS, draw, hold_to, tags
 
 from perfkit.cli.console import PLAIN

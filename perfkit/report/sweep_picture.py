@@ -157,7 +157,7 @@ def _figures(curve: Curve) -> str:
     law = law_of(curve)
     if law is None:
         return ", no law fits"
-    if law is known.amdahl or not law.coherency.low:
+    if known.amdahl.fits and not law.coherency.low:
         return f", serial share {serial_share(known.amdahl)}"
     return f", contention {bounded(law.contention)}, coherency {bounded(law.coherency)}"
 

@@ -136,7 +136,7 @@ def plotted(sweep: Sweep, curve: Curve) -> dict[float, float]:
         for value, seconds in zip(sweep.values, curve.seconds, strict=True)
         if seconds is not None
     }
-    if not sweep.workers:
+    if not (sweep.workers and there):
         return there
     base = _base(sweep)
     return {value: base / seconds for value, seconds in there.items()}
@@ -421,11 +421,10 @@ def _law_sentences(known: Scalability) -> Iterator[str]:
     if not best.fits:
         yield f"No law fits: the largest deviation is {100 * best.error:.0f}%"
         return
-    if known.universal is None or not known.universal.coherency.low:
-        yield f"Amdahl's serial share is {serial_share(known.amdahl)}"
-    elif known.amdahl.fits:
-        share = serial_share(known.amdahl)
-        yield f"Without coherency, Amdahl's serial share would be {share}"
+    if known.amdahl.fits:
+        surely = known.universal is not None and known.universal.coherency.low
+        words = ("Without coherency, ", "would be") if surely else ("", "is")
+        yield f"{words[0]}Amdahl's serial share {words[1]} {serial_share(known.amdahl)}"
     if known.universal is not None:
         yield (
             f"Contention {bounded(known.universal.contention)},"

@@ -49,6 +49,8 @@ class Mark:
         return f"{self.sign} {self.words}"
 
 
+SHOWN = 2
+"""Of what witnesses contradict each other in, where several results are told together."""
 NAIVE = Mark("✗", "naive", Tone.NAIVE)
 LEVER = Mark("≈", "wrong lever", Tone.LEVER)
 HELPS = Mark("◐", "helps here", Tone.LEVER)
@@ -567,6 +569,8 @@ def agreement(results: Sequence[Result]) -> Line:
     one_alone = len(results) == 1
     differing = _differing(results[0]) if one_alone else _differing_in_any(results)
     disputes = list(dict.fromkeys(text for result in results for text in _disputes(result)))
+    if not one_alone and len(disputes) > SHOWN:
+        disputes[SHOWN:] = [f"And {len(disputes) - SHOWN} more such figures."]
     agreed = "Two counting passes agree"
     if differing:
         agreed += f", except in {listed(differing)} (about, ~)"

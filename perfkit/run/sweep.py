@@ -7,16 +7,15 @@ with those of the others by its round.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 
-from perfkit.errors import PerfkitError
 from perfkit.model import Plan
 from perfkit.parameters import Parameter
 from perfkit.run.course import CHANGE, Course, Progress
 from perfkit.run.orchestrator import time_rounds
-from perfkit.run.trial import opened
+from perfkit.run.trial import named, opened
 from perfkit.sweep import Sweep, curves
 from perfkit.units import Unit, show
 
@@ -39,8 +38,10 @@ def run_sweep(
         trials = []
         for value, plan in plans.items():
             name = f"{parameter.name}={show(value, parameter.unit or Unit.COUNT)}"
-            with _named(name):
-                trials.append(stack.enter_context(opened(plan, course, partial(tell, name))))
+            with named(name):
+                trial = stack.enter_context(opened(plan, course, partial(tell, name)))
+            trial.name = name
+            trials.append(trial)
         together = next(iter(plans.values()))
         try:
             stopped = time_rounds(trials, together, partial(tell, ""))
@@ -64,14 +65,3 @@ def run_sweep(
         results=results,
         curves=curves(values, results, workers=parameter.workers),
     )
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Say in an error at which value of the parameter it came."""
-    try:
-        yield
-    except PerfkitError as error:
-        error.what = f"{name}: {error.what}"
-        error.args = (error.what,)
-        raise

@@ -19,7 +19,14 @@ from statistics import median
 from typing import Any
 
 from perfkit import reference, stats
-from perfkit.errors import AnswersDiffer, CannotRun, NotApplicable, NotThere, VariantFailed
+from perfkit.errors import (
+    AnswersDiffer,
+    CannotRun,
+    NotApplicable,
+    NotThere,
+    PerfkitError,
+    VariantFailed,
+)
 from perfkit.model import Plan, Probe, Role, Service, Variant
 from perfkit.parameters import describe
 from perfkit.result import (
@@ -70,6 +77,18 @@ def opened(plan: Plan, course: Course, tell: Callable[[Progress], None]) -> Iter
         yield Trial(plan, course, service, crews, bases, obstacles | found, before)
 
 
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Say in an error which of several trials it came from."""
+    try:
+        yield
+    except PerfkitError as error:
+        if name:
+            error.what = f"{name}: {error.what}"
+            error.args = (error.what,)
+        raise
+
+
 class _Before:
     """How the machine was before a trial, for the record of its noise."""
 
@@ -98,6 +117,8 @@ class Trial:
             basis for basis in bases if course.timed is None or basis.variant.name in course.timed
         ]
         """What has a turn in every round."""
+        self.name = ""
+        """What an error names it by, where several trials are timed together."""
         self._service = service
         self._crews = crews
         self._bases = bases
@@ -109,10 +130,12 @@ class Trial:
     def take(self, basis: Basis, number: int, position: int) -> None:
         """Time one turn of a round, in a fresh process; raises AnswersDiffer and CannotRun."""
         name, share = basis.variant.name, self._shares[basis.key]
-        report = self._crews[basis.side.name].ask(Action.MEASURE, name, share.loops, share.values)
-        if not isinstance(report, Values):
-            raise AssertionError(report)
-        _hold(self._bases[0], report.answer, basis.side, basis.variant, self.plan.probe)
+        crew = self._crews[basis.side.name]
+        with named(self.name):
+            report = crew.ask(Action.MEASURE, name, share.loops, share.values)
+            if not isinstance(report, Values):
+                raise AssertionError(report)
+            _hold(self._bases[0], report.answer, basis.side, basis.variant, self.plan.probe)
         self._samples[basis.key].append(_sample(report, number, position, share.loops))
 
     def measured(self) -> dict[str, tuple[Measured, ...]]:

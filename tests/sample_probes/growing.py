@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from perfkit.backends.python import Python
@@ -32,7 +33,7 @@ def too_many(steps: Steps) -> str:
 @probe.naive("each step")
 def each(_python: Python, steps: Steps) -> object:
     write(steps, "each")
-    if steps.wish == f"raise at {steps.steps}":
+    if steps.wish == f"raise at {steps.steps}" or Path(f"{steps.file}-{steps.steps}").exists():
         message = "no more"
         raise ValueError(message)
     taken = 0

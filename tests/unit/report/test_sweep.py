@@ -20,7 +20,7 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 from unit.report.samples import GOLDEN, change, change_variant, change_work
-from unit.report.sweeps import Code, again, build, counted, distant, growing, scaling
+from unit.report.sweeps import Code, again, build, counted, distant, growing, scaled, scaling
 from unit.report.test_views import HOSTILE, WIDTHS, draw, hold_to, tags
 
 from perfkit.cli.console import PLAIN
@@ -52,6 +52,7 @@ MAKERS: dict[str, Callable[[], Sweep]] = {
     "scaling": scaling,
     "distant": distant,
     "counted": counted,
+    "counted workers": lambda: scaling(rounds=0, stopped="counted"),
     "few rounds": lambda: growing(rounds=3),
     "interrupted": interrupted,
     "two values": lambda: scaling((2, 4)),
@@ -200,6 +201,19 @@ def test_little_more_speed_with_many_more_workers_is_no_scaling(faster: float, s
     assert compose(sweep).lines[0].text.startswith(said)
 
 
+def test_a_serial_share_is_only_told_where_amdahls_law_fits() -> None:
+    code = Code("naive", "a lock", scaled(10, 0.05, 0.03))
+    sweep = build("consumers", (1, 2, 4, 8, 16), {"lock": code}, workers=True, rounds=3)
+    known = sweep.curves[0].scalability
+
+    assert known is not None
+    assert known.universal is not None
+    assert (known.universal.fits, known.amdahl.fits) == (True, False)
+    assert "coherency 0.03" in said(sweep)
+    for view in (said(sweep), " ".join(texts(sweep_picture.render(sweep)))):
+        assert "serial share" not in view
+
+
 def test_the_best_number_of_workers_is_named_where_it_is_in_reach() -> None:
     sweep = known("scaling")
     curve = sweep.curves[2]
@@ -295,6 +309,21 @@ def test_noise_and_counts_of_all_values_are_a_line_each() -> None:
     assert said["counts"].startswith("Two counting passes agree, except in round trips (about, ~)")
     assert said["noise"].startswith("At orders = 100: A busy machine:")
     assert said["noise"].endswith(" So it was at 200 and 400.")
+
+
+def test_of_many_contradictions_two_are_told_and_the_rest_counted() -> None:
+    sweep = known("growing")
+    results = tuple(
+        change_work(one, one.naive.name, one.cause, others={"TCP_INFO": 7}) for one in sweep.results
+    )
+    (said,) = (
+        line.text
+        for line in compose(msgspec.structs.replace(sweep, results=results)).checks
+        if line.mark.words == "counts"
+    )
+
+    assert said.count("counted") == 2
+    assert said.endswith("TCP_INFO 7. And 2 more such figures.")
 
 
 @pytest.mark.parametrize(

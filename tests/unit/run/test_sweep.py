@@ -166,3 +166,13 @@ def test_an_error_says_at_which_value_it_came(file: str) -> None:
     assert caught.value.what.startswith("steps=4: 'each' of growing raised ValueError")
     assert str(caught.value) == caught.value.what
     assert not any(alive(noted["process"]) for noted in notes.read(file))
+
+
+def test_an_error_in_the_middle_of_a_round_says_at_which_value_it_came(file: str) -> None:
+    break_one = after_round(1, Path(f"{file}-4").touch)
+
+    with pytest.raises(CannotRun) as caught:
+        run_sweep(STEPS, plans(file, 2, 4, rounds=3), Course(), break_one)
+
+    assert caught.value.what.startswith("steps=4: 'each' of growing raised ValueError")
+    assert str(caught.value) == caught.value.what

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from statistics import median
 
@@ -13,7 +14,7 @@ from perfkit import result
 from perfkit.errors import UnreadableFile
 from perfkit.growth import GrowthFit, fit_counts, fit_growth
 from perfkit.result import Measured, Result
-from perfkit.scalability import Scalability, fit_scalability
+from perfkit.scalability import Law, Scalability, fit_scalability
 from perfkit.units import Unit
 
 SCHEMA = "perfkit.sweep/1"
@@ -169,13 +170,35 @@ def _has_seconds(curve: Curve) -> list[bool]:
     return [seconds is not None for seconds in curve.seconds]
 
 
+def _laws(curve: Curve) -> list[Law]:
+    known = curve.scalability
+    laws = (known.universal, known.amdahl) if known is not None else ()
+    return [law for law in laws if law is not None]
+
+
+def _is_lawful(law: Law) -> bool:
+    """Say whether a law's factors are such as a fit gives."""
+    contention, coherency = law.contention.ratio, law.coherency.ratio
+    return (
+        math.isfinite(law.rate)
+        and law.rate > 0
+        and 0 <= contention <= 1
+        and 0 <= coherency < math.inf
+    )
+
+
+def _is_at(parameter: str, one: Result, value: float) -> bool:
+    """Say whether a result was measured at that value of the parameter."""
+    if parameter in one.params:
+        return one.params[parameter].value == value
+    return parameter == RTT and one.component.rtt_asked == value
+
+
 def _require_consistent(sweep: Sweep, source: str) -> None:
     """Refuse a file whose parts do not fit each other; raises UnreadableFile."""
     values = sweep.values
     names = {variant.name for one in sweep.results for variant in one.variants}
     seconds = [time for curve in sweep.curves for time in curve.seconds if time is not None]
-    known = [curve.scalability for curve in sweep.curves if curve.scalability is not None]
-    laws = [law for one in known for law in (one.universal, one.amdahl) if law is not None]
     fits = (
         len(values) == len(sweep.results) >= 1
         and all(math.isfinite(value) and value >= 0 for value in values)
@@ -186,8 +209,9 @@ def _require_consistent(sweep: Sweep, source: str) -> None:
         and sum(curve.role == "naive" for curve in sweep.curves) == 1
         and all(len(curve.seconds) == len(values) for curve in sweep.curves)
         and all(math.isfinite(time) and time > 0 for time in seconds)
+        and all(_is_lawful(law) for curve in sweep.curves for law in _laws(curve))
+        and all(map(partial(_is_at, sweep.parameter), sweep.results, values))
         and all(_timed(sweep, curve) == _has_seconds(curve) for curve in sweep.curves)
-        and all(law.rate > 0 for law in laws)
     )
     if not fits:
         raise UnreadableFile(

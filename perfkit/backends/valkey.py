@@ -120,6 +120,9 @@ def open_client(options: Mapping[str, Any]) -> Any:
     import valkey.connection
 
     given = PATIENCE | dict(options)
+    if given["way"] == TLS and given.get("ssl_cert_reqs") != "none":
+        # The driver would take any certificate that is signed, whoever's it is.
+        given.setdefault("ssl_check_hostname", True)
     way = getattr(valkey.connection, given.pop("way"))
     pool = valkey.ConnectionPool(way, max_connections=1, decode_responses=True, **given)
     client: Any = valkey.Valkey.from_pool(pool)

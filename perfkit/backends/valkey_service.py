@@ -33,13 +33,24 @@ A_DAY = 86_400
 """Seconds after which a run that is still listed was killed together with its guard."""
 GRANT = "+@all -@admin +client|list"
 """What a user needs besides keys of ours; the list of clients has what our connections did."""
+CLOSING = 0.2
+"""Seconds in which a server ends its part of the connections that a worker had."""
 PINGS = 101
 """Round trips whose median is the distance."""
 SHOWN = ("maxmemory", "maxmemory_policy", "aof_enabled")
 """Settings that belong in the report."""
 
 _OURS = re.compile(rf"{PREFIX}[0-9a-f]{{12}}:")
-_UNDERSTOOD = re.compile(r"host|port|path|db|username|password|socket_\w+|ssl_\w+")
+_WAITING = ("socket_timeout", "socket_connect_timeout")
+_COMMON = {"db", "username", "password", *_WAITING}
+_UNDERSTOOD = {
+    UNIX: _COMMON | {"path"},
+    TCP: _COMMON | {"host", "port"},
+    TLS: _COMMON
+    | {"host", "port", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
+    | {"ssl_cert_reqs", "ssl_check_hostname"},
+}
+"""What a URL may say, by the way to the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,14 @@ class ValkeyService:
     def check(self) -> None:
         """Raise ComponentLost when the server takes no more connections."""
         try:
-            open_client(self.address.options).close()
+            self._connect()
+        except CannotRun:
+            # A worker's clients may just be closing, and the server's limit be reached.
+            time.sleep(CLOSING)
+        else:
+            return
+        try:
+            self._connect()
         except CannotRun as error:
             log = self.server.guarded.log() if self.server is not None else ""
             raise ComponentLost(
@@ -61,6 +79,9 @@ class ValkeyService:
                 why="\n".join(filter(None, (error.why, log))),
                 fix="run it again; if it happens again, look at the server's memory",
             ) from error
+
+    def _connect(self) -> None:
+        open_client(self.address.options).close()
 
 
 @contextmanager
@@ -81,6 +102,12 @@ def serve(location: Location) -> Iterator[ValkeyService]:
             server, place = None, "your server"
             options = read_url(url)
             _refuse_remote(options, allowed=location.allow_remote)
+        if location.rtt and options["way"] == UNIX and not options.get("password"):
+            raise UsageError(
+                "there is no distance to a socket without a password",
+                why="every user of this machine could come through the relay",
+                fix="leave --rtt out, or give the server a password",
+            )
         if location.rtt and options["way"] == TLS:
             raise UsageError(
                 "there is no distance to an encrypted server",
@@ -114,17 +141,23 @@ def read_url(url: str) -> dict[str, Any]:
     except ValueError:
         # Its message quotes what it stumbled over, which may be the password.
         raise _unreadable("it is no URL of a Valkey or Redis server") from None
-    if not all(map(_UNDERSTOOD.fullmatch, options)):
+    way = TCP if way is None else way.__name__
+    if "#" in url or "@" in urlsplit(url).query:
+        # What comes behind is then no part of the host.
+        raise _unreadable("a # or ? in the user's name or password is written %23 or %3F")
+    if not _UNDERSTOOD[way].issuperset(options):
         raise _unreadable("it has a parameter that perfkit does not know")
-    if way is not None and way.__name__ == UNIX:
+    if not all(0 < options.get(name, 1) < A_DAY for name in _WAITING):
+        raise _unreadable("a timeout is more than 0 and less than a day, in seconds")
+    if way == UNIX:
         if not options.get("path"):
             raise _unreadable("it has no path")
-    elif not re.fullmatch(r"(/\d*)?", path):
+    elif not re.fullmatch(r"(/\d*/?)?", path):
         # The driver took the rest of the password for the number of a database.
         raise _unreadable("an @ or / in the user's name or password is written %40 or %2F")
     else:
         options = {"host": "localhost", "port": 6379} | options
-    return options | {"way": TCP if way is None else way.__name__}
+    return options | {"way": way}
 
 
 def _unreadable(why: str) -> UsageError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from perfkit.cli.options import Color
-from perfkit.errors import PerfkitError, UsageError
+from perfkit.errors import CannotRun, PerfkitError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -30,7 +30,10 @@ def emit(text: str) -> None:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write text to a stream, with stand-ins for what its encoding lacks."""
+    """Write text to a stream, with stand-ins for what its encoding lacks.
+
+    Raises CannotRun where it cannot be written, as to a full disk.
+    """
     encoding = stream.encoding or "ascii"
     try:
         text.encode(encoding)
@@ -42,6 +45,11 @@ def write(stream: TextIO, text: str) -> None:
     except BrokenPipeError:
         # `perfkit ... | head` is no error; what follows must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        # What is left in the buffer would fail once more at the very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        name = stream.name.strip("<>")
+        raise CannotRun(f"cannot write to {name}", why=error.strerror or str(error)) from error
 
 
 def render(

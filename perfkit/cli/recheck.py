@@ -9,7 +9,10 @@ from perfkit.cli.show import SavedFile
 from perfkit.errors import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfkit.outcome import Gate
+    from perfkit.result import Verdict
     from perfkit.sweep import Sweep
 
 
@@ -86,20 +89,31 @@ def _recheck_sweep(sweep: Sweep, *, json: bool) -> Exit:
     import msgspec
 
     from perfkit.cli.console import emit
+    from perfkit.stats import judge
     from perfkit.sweep import curves
 
+    results = sweep.results
     again = {
         curve.variant: curve for curve in curves(sweep.values, sweep.results, workers=sweep.workers)
     }
     stored = {curve.variant: curve for curve in sweep.curves}
-    differ = sorted(name for name in again | stored if again.get(name) != stored.get(name))
+    differ = sorted(
+        name
+        for name in again | stored
+        if again.get(name) != stored.get(name)
+        or any(_judged(one.verdicts, name) != _judged(judge(one.variants), name) for one in results)
+    )
     if json:
         told = {"same": not differ, "differ": differ, "curves": list(again.values())}
         emit(msgspec.json.format(msgspec.json.encode(told), indent=1).decode() + "\n")
         return Exit.FOUND if differ else Exit.FINE
     for name in again | stored:
         if name in differ:
-            emit(f"differs  {name}: its curve is not the one that its values give\n")
+            emit(f"differs  {name}: its curve or verdicts are not those that its values give\n")
         else:
             emit(f"same     {name}\n")
     return Exit.FOUND if differ else Exit.FINE
+
+
+def _judged(verdicts: Sequence[Verdict], name: str) -> Verdict | None:
+    return next((verdict for verdict in verdicts if verdict.variant == name), None)

@@ -168,12 +168,15 @@ def run_sweep(
             reporter(progress)
 
         sweep = measure(parameter, plans, course, tell)
-    # Printed first, so that a full disk does not lose what was measured.
-    emit(text(sweep, json=json, quiet=quiet, color=color))
-    for path in output:
-        files.write_sweep(path, sweep)
+    # Each of the two is done whatever becomes of the other: it took long to measure.
+    try:
+        emit(text(sweep, json=json, quiet=quiet, color=color))
+    finally:
+        for path in output:
+            files.write_sweep(path, sweep)
     if sweep.stopped == "interrupted":
-        print_error(PerfkitError(f"interrupted after {sweep.rounds} rounds; this is a part"))
+        done = "1 round" if sweep.rounds == 1 else f"{sweep.rounds} rounds"
+        print_error(PerfkitError(f"interrupted after {done}; this is a part"))
         return Exit.INTERRUPTED
     return Exit.FINE
 
@@ -230,7 +233,11 @@ def _plans(
         plan = Plan(
             probe=probe,
             params=read(probe.params, given if swept == RTT else {**given, swept: value}, name),
-            location=Location(backend, seconds("--rtt", at, LONGEST), allow_remote=allow_remote),
+            location=Location(
+                backend,
+                0.0 if at == "0" else seconds("rtt" if swept == RTT else "--rtt", at, LONGEST),
+                allow_remote=allow_remote,
+            ),
             budget=longest,
             rounds=rounds,
             seed=drawn,
@@ -258,7 +265,7 @@ def _split(text: str, probe: Probe[Any, Any]) -> tuple[str, list[str]]:
     example = _example(numbers[0]) if numbers else f"{RTT}=0ms,1ms,2ms,5ms"
     why = "what is swept is written PARAM=V1,V2,..."
     if name and listed:
-        why = f"a curve takes {FEWEST} to {MOST} values, and {len(values)} are given"
+        why = f"a curve takes {FEWEST} to {MOST} values, not {len(values)}"
     raise UsageError(f"'{text}' is no sweep", why=why, fix=f"perfkit sweep {probe.name} {example}")
 
 

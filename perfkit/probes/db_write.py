@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated
 
-from perfkit import Probe, count
+from perfkit import NotApplicable, Probe, count
 from perfkit.backends.postgres import Postgres
+from perfkit.errors import CannotRun
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,10 @@ def write_each_unsynced(db: Postgres, batch: Batch) -> Postgres:
 
 def open_pool(db: Postgres, batch: Batch) -> None:
     """Open the pool before the clock starts, as a server would."""
-    db.pool(THREADS)
+    try:
+        db.pool(THREADS)
+    except CannotRun as refused:
+        raise NotApplicable(refused.what) from refused
 
 
 @probe.wrong_lever(

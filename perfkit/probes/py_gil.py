@@ -20,9 +20,9 @@ from perfkit.backends.interpreter import (
 class Morning:
     """Logins that come at once, each with a password to check."""
 
-    logins: Annotated[int, count("logins", at_most=1_000)] = 32
+    logins: Annotated[int, count("logins", at_most=256)] = 32
     turns: Annotated[
-        int, count("turns of the hash for each", at_most=1_000_000)
+        int, count("turns of the hash for each", at_most=100_000)
     ] = 6_000
     threads: Annotated[
         int, workers("threads or processes", at_most=64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from perfkit import stats
-from perfkit.growth import Growth, GrowthFit
+from perfkit.growth import FEWEST_SIZES, SPAN, Growth, GrowthFit
 from perfkit.report import figures
 from perfkit.report.words import (
     ALONE,
@@ -41,8 +41,9 @@ GROWS = {
     Growth.QUADRATIC: "grows quadratically",
 }
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-FLAT = 1.25
-"""What gains or loses less than this factor from the fewest workers to the most stays flat."""
+FLAT, EVEN = 1.25, 0.25
+"""What gains or loses less than this factor from the fewest workers to the most stays flat; or,
+where they are hardly more, less than this power of how many times more they are."""
 MANY = 2
 """Up to so many candidates are worth naming in a table."""
 
@@ -312,16 +313,27 @@ def _line(sweep: Sweep, curve: Curve) -> Line:
     clauses = [
         clause for clause in (after, _counted(sweep, curve), _against(sweep, curve)) if clause
     ]
-    return Line(called, before, strong, "; ".join(clauses) + "." + _laws(curve))
+    return Line(called, before, strong, "; ".join(clauses) + "." + _laws(sweep, curve))
 
 
-def _first_and_last(sweep: Sweep, curve: Curve) -> tuple[str, str]:
-    there = [
+def _timed_at(sweep: Sweep, curve: Curve) -> list[float]:
+    """Return the values at which a variant was timed."""
+    return [
         value
         for value, seconds in zip(sweep.values, curve.seconds, strict=True)
         if seconds is not None
     ]
+
+
+def _first_and_last(sweep: Sweep, curve: Curve) -> tuple[str, str]:
+    there = _timed_at(sweep, curve)
     return written(sweep, there[0]), written(sweep, there[-1])
+
+
+def _more(sweep: Sweep, curve: Curve) -> float:
+    """Return how many times as many the most workers are as the fewest."""
+    there = _timed_at(sweep, curve)
+    return there[-1] / there[0]
 
 
 def _ratio(interval: Interval) -> str:
@@ -336,7 +348,7 @@ def _growing(sweep: Sweep, curve: Curve, ends: Interval) -> tuple[str, str, str]
     first, last = _first_and_last(sweep, curve)
     longer = f"at {last} it takes {_ratio(ends)} as long as at {first}"
     if fit is None:
-        return f"{name}: ", "", longer
+        return f"{name}: ", "", f"{longer}{_unnamed(sweep, curve)}"
     if fit.growth is not None:
         return f"{name} ", GROWS[fit.growth], f": {longer}{_parts(sweep, fit)}"
     if not fit.candidates:
@@ -346,6 +358,13 @@ def _growing(sweep: Sweep, curve: Curve, ends: Interval) -> tuple[str, str, str]
         perhaps = f" how {name} grows, perhaps {fit.candidates[0]}"
         return "It is ", "unclear", f"{perhaps}: {sweep.rounds} rounds are too few; {longer}"
     return "It is ", "unclear", f" how {name} grows, {_either(fit.candidates)}; {longer}"
+
+
+def _unnamed(sweep: Sweep, curve: Curve) -> str:
+    """Say why a growth has no name, where more values alone would not give it one."""
+    if len(_timed_at(sweep, curve)) < FEWEST_SIZES:
+        return ""
+    return f", too short a span to name its growth: the last value must be {SPAN:g} times the first"
 
 
 def _parts(sweep: Sweep, fit: GrowthFit) -> str:
@@ -372,11 +391,12 @@ def _scaling(sweep: Sweep, curve: Curve, faster: Interval) -> tuple[str, str, st
     as_fast = f"{who} are {_ratio(faster)} as fast as {first}"
     if faster.low is None or faster.high is None:
         return f"{name}: {who} are ", f"{figures.ratio(faster)} as fast", f" as {first}"
-    if faster.low > FLAT:
+    flat = min(FLAT, _more(sweep, curve) ** EVEN)
+    if faster.low > flat:
         return f"{name} ", "scales", f": {as_fast}"
-    if faster.high < 1 / FLAT:
+    if faster.high < 1 / flat:
         return f"{name} ", "gets slower", f": {as_fast}"
-    if faster.low > 1 / FLAT and faster.high < FLAT:
+    if faster.low > 1 / flat and faster.high < flat:
         return f"{name} ", "stays flat", f": {as_fast}"
     return "It is ", "unclear", f" whether {name} scales: {as_fast}"
 
@@ -389,7 +409,8 @@ def _counted(sweep: Sweep, curve: Curve) -> str:
     if not works:
         return ""
     if len({work.value for work in works}) == 1:
-        return f"{_cause(sweep)} {_count(works[0])} at every value"
+        where = "at every value" if len(works) == len(sweep.values) else "wherever it ran"
+        return f"{_cause(sweep)} {_count(works[0])} {where}"
     change = f"{_cause(sweep)} {_count(works[0])} → {_count(works[-1])}"
     if curve.cause is None or len(curve.cause.candidates) > MANY:
         return change
@@ -406,15 +427,15 @@ def _against(sweep: Sweep, curve: Curve) -> str:
     return ""
 
 
-def _laws(curve: Curve) -> str:
+def _laws(sweep: Sweep, curve: Curve) -> str:
     """Say what the fitted laws say, or that they do not fit."""
     known = curve.scalability
     if known is None:
         return ""
-    return "".join(f" {sentence}." for sentence in _law_sentences(known))
+    return "".join(f" {sentence}." for sentence in _law_sentences(known, sweep.values[-1]))
 
 
-def _law_sentences(known: Scalability) -> Iterator[str]:
+def _law_sentences(known: Scalability, most: float) -> Iterator[str]:
     best = known.universal or known.amdahl
     if known.superlinear:
         yield "It gains more than it has workers, which neither law describes"
@@ -428,14 +449,17 @@ def _law_sentences(known: Scalability) -> Iterator[str]:
     if known.universal is not None:
         yield (
             f"Contention {bounded(known.universal.contention)},"
-            f" coherency {bounded(known.universal.coherency)}{_peak(known)}"
+            f" coherency {bounded(known.universal.coherency)}{_peak(known, most)}"
         )
     if known.extrapolated:
         yield "The curve down to 1 is extrapolated"
 
 
-def _peak(known: Scalability) -> str:
-    return f": most throughput at {known.peak:.0f}" if known.peak is not None else ""
+def _peak(known: Scalability, most: float) -> str:
+    if known.peak is None:
+        return ""
+    beyond = ", beyond what was measured" if known.peak > most else ""
+    return f": most throughput at {known.peak:.0f}{beyond}"
 
 
 def serial_share(law: Law) -> str:

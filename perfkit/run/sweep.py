@@ -15,7 +15,7 @@ from perfkit.model import Plan
 from perfkit.parameters import Parameter
 from perfkit.run.course import CHANGE, Course, Progress
 from perfkit.run.orchestrator import time_rounds
-from perfkit.run.trial import named, opened
+from perfkit.run.trial import named, opened, require_complete
 from perfkit.sweep import Sweep, curves
 from perfkit.units import Unit, show
 
@@ -34,10 +34,15 @@ def run_sweep(
     holds what was counted and the complete rounds. Raises what `run` does, naming the value.
     """
     begun = time.perf_counter()
+    names = {value: _named(parameter, value) for value in plans}
+    for value, plan in plans.items():
+        # Before the first is started, which may take long.
+        with named(names[value]):
+            require_complete(plan)
     with ExitStack() as stack:
         trials = []
         for value, plan in plans.items():
-            name = f"{parameter.name}={show(value, parameter.unit or Unit.COUNT)}"
+            name = names[value]
             with named(name):
                 trial = stack.enter_context(opened(plan, course, partial(tell, name)))
             trial.name = name
@@ -47,7 +52,9 @@ def run_sweep(
             stopped = time_rounds(trials, together, partial(tell, ""))
         except KeyboardInterrupt:
             stopped = "interrupted"
-        results = tuple(trial.results(stopped)[CHANGE] for trial in trials)
+        # Ctrl-C comes in the middle of a round, which some have and others have not.
+        rounds = min(trial.rounds for trial in trials)
+        results = tuple(trial.results(stopped, rounds)[CHANGE] for trial in trials)
     first, values = results[0], tuple(map(float, plans))
     return Sweep(
         perfkit=first.perfkit,
@@ -65,3 +72,8 @@ def run_sweep(
         results=results,
         curves=curves(values, results, workers=parameter.workers),
     )
+
+
+def _named(parameter: Parameter, value: float) -> str:
+    """Name a plan by its value: `consumers=4`."""
+    return f"{parameter.name}={show(value, parameter.unit or Unit.COUNT) if value else 0}"

@@ -62,8 +62,7 @@ def opened(plan: Plan, course: Course, tell: Callable[[Progress], None]) -> Iter
 
     The first side loads the data for all. Raises what `run_sides` does.
     """
-    probe, obstacles = plan.probe, plan.probe.obstacles(plan.params)
-    _require_complete(probe, obstacles)
+    probe, obstacles = plan.probe, require_complete(plan)
     before = _Before()
     what = probe.title if probe.source else probe.backend.__name__
     tell(Loading(f"starting {what}"))
@@ -75,6 +74,16 @@ def opened(plan: Plan, course: Course, tell: Callable[[Progress], None]) -> Iter
         next(iter(crews.values())).ask(Action.SETUP)
         bases, found = _count(crews, probe, obstacles, course, tell)
         yield Trial(plan, course, service, crews, bases, obstacles | found, before)
+
+
+def require_complete(plan: Plan) -> dict[str, str]:
+    """Return why variants cannot run with a plan's parameters, by their names.
+
+    Raises CannotRun where nothing is left to compare.
+    """
+    obstacles = plan.probe.obstacles(plan.params)
+    _require_complete(plan.probe, obstacles)
+    return obstacles
 
 
 @contextmanager
@@ -138,9 +147,17 @@ class Trial:
             _hold(self._bases[0], report.answer, basis.side, basis.variant, self.plan.probe)
         self._samples[basis.key].append(_sample(report, number, position, share.loops))
 
-    def measured(self) -> dict[str, tuple[Measured, ...]]:
-        """Return what was measured so far in complete rounds, by the name of the side."""
-        complete = min((len(self._samples[basis.key]) for basis in self.timed), default=0)
+    @property
+    def rounds(self) -> int:
+        """How many rounds are complete."""
+        return min((len(self._samples[basis.key]) for basis in self.timed), default=0)
+
+    def measured(self, rounds: int | None = None) -> dict[str, tuple[Measured, ...]]:
+        """Return what was measured so far, by the name of the side.
+
+        Of all complete rounds, or of so many: what others have that were timed with it.
+        """
+        complete = self.rounds if rounds is None else rounds
         return {
             name: tuple(
                 _measured(basis, self._samples[basis.key][:complete])
@@ -150,8 +167,8 @@ class Trial:
             for name in self._crews
         }
 
-    def results(self, stopped: str) -> dict[str, Result]:
-        """Return a result a side; `stopped` says why no more rounds are timed."""
+    def results(self, stopped: str, rounds: int | None = None) -> dict[str, Result]:
+        """Return a result a side, as `measured`; `stopped` says why no more rounds are timed."""
         plan, probe, before = self.plan, self.plan.probe, self._before
         duration = round(time.perf_counter() - before.begun, 3)
         stalled = machine.throttled_since(before.throttled, duration)
@@ -177,7 +194,7 @@ class Trial:
                 verdicts=stats.judge(variants),
                 not_run=_not_run(probe, self._obstacles),
             )
-            for name, variants in self.measured().items()
+            for name, variants in self.measured(rounds).items()
         }
 
 

@@ -277,7 +277,8 @@ def _children() -> list[int]:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         with open(f"/proc/{process}/task/{process}/children", "rb") as file:  # noqa: PTH123 (the same)
             return [int(child) for child in file.read().split()]
-    except OSError:
+    # Before version 3.13, Python has no waitid() on macOS.
+    except (AttributeError, OSError):
         return []
 
 

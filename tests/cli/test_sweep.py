@@ -66,13 +66,45 @@ def test_a_changed_curve_is_found(perfkit: Run, tmp_path: Path) -> None:
     assert changed != ended.stdout
     assert checked.returncode == 1
     assert (
-        "differs  derive-in-turn: its curve is not the one that its values give\n" in checked.stdout
+        "differs  derive-in-turn: its curve or verdicts are not those that its values give\n"
+        in checked.stdout
     )
+
+
+def test_a_changed_verdict_is_found(perfkit: Run, tmp_path: Path) -> None:
+    perfkit(*LOGINS, "--only", "derive-in-c", "--rounds", "1", "-o", "a.json")
+    file = tmp_path / "a.json"
+    told = json.loads(file.read_text())
+    told["results"][-1]["verdicts"][0]["typical"]["ratio"] = 1000
+    file.write_text(json.dumps(told))
+
+    checked = perfkit("recheck", "a.json")
+
+    assert checked.returncode == 1
+    assert "differs  derive-in-c: its curve or verdicts are not those" in checked.stdout
+
+
+def test_a_full_disk_behind_stdout_does_not_lose_the_file(perfkit: Run, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "perfkit", *COUNTED, "--json", "-o", "a.json"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+            timeout=60,
+        )
+
+    assert ended.returncode == 3
+    assert "error: cannot write to stdout\n  why  No space left on device\n" in ended.stderr
+    assert perfkit("show", "a.json").returncode == 0
 
 
 def test_the_way_to_the_component_is_swept(perfkit: Run) -> None:
     ended = perfkit(
-        *("sweep", "db-fetch", "rtt=0ms,3ms", "-s", "orders=4"),
+        *("sweep", "db-fetch", "rtt=0,3ms", "-s", "orders=4"),
         *("--only", "ask-once", "--rounds", "0", "--json"),
     )
 
@@ -90,15 +122,15 @@ def test_the_way_to_the_component_is_swept(perfkit: Run) -> None:
         (("rows=1,2",), "db-fetch has no numbers called 'rows'", "orders (orders on the page"),
         (("order=1,2",), "did you mean 'orders'?", "orders (orders on the page, 1 to 50,000), rtt"),
         (("orders",), "'orders' is no sweep", "perfkit sweep db-fetch orders=50,100,200,400"),
-        (("orders=5",), "'orders=5' is no sweep", "2 to 12 values, and 1 are given"),
-        (("orders=" + ",".join(map(str, range(1, 14))),), "is no sweep", "and 13 are given"),
+        (("orders=5",), "'orders=5' is no sweep", "2 to 12 values, not 1"),
+        (("orders=" + ",".join(map(str, range(1, 14))),), "is no sweep", "not 13"),
         (("orders=5,x",), "orders=x: not a count", "'x' is no number"),
         (("orders=0,5",), "orders=0 is refused by db-fetch", "1 to 50,000"),
         (("orders=5,10M",), "orders=10000000 is refused by db-fetch", "1 to 50,000"),
         (("orders=5,1k,1000",), "orders=1000 is there twice", "every value has one place"),
         (("orders=1,2", "-s", "orders=3"), "orders is given twice", "leave out -s orders=3"),
         (("rtt=0ms,1ms", "--rtt", "1ms"), "rtt is given twice", "leave out --rtt"),
-        (("rtt=0ms,1",), "--rtt 1: not a duration", "'1' has no unit"),
+        (("rtt=0ms,1",), "rtt 1: not a duration", "'1' has no unit"),
         (("orders=1,2", "--only", "ask"), "db-fetch has no variant 'ask'", "ask-once"),
         (
             ("orders=1,2", "-o", "a.xml"),

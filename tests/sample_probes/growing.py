@@ -20,6 +20,7 @@ class Steps(Notes):
 
 
 probe = Probe("growing", "Steps", Python, Steps, work={"calls": "calls"}, cause="calls")
+bounded = Probe("bounded", "Steps", Python, Steps, work={"calls": "calls"}, cause="calls")
 
 
 def step() -> int:
@@ -30,6 +31,7 @@ def too_many(steps: Steps) -> str:
     return "" if steps.steps <= steps.most else f"it takes {steps.most} steps at most"
 
 
+@bounded.naive("each step", unless=too_many)
 @probe.naive("each step")
 def each(_python: Python, steps: Steps) -> object:
     write(steps, "each")
@@ -51,6 +53,7 @@ def still_each(_python: Python, steps: Steps) -> object:
     return taken
 
 
+@bounded.fixed("all at once")
 @probe.fixed("all at once")
 def at_once(_python: Python, steps: Steps) -> object:
     write(steps, "at_once")

@@ -234,6 +234,8 @@ def without_last(sweep: dict[str, Any], key: str) -> dict[str, Any]:
         lambda sweep: {**sweep, "curves": [{**one, "seconds": [0] * 4} for one in sweep["curves"]]},
         lambda sweep: {**sweep, "curves": [{**one, "seconds": [1] * 4} for one in sweep["curves"]]},
         lambda sweep: {**sweep, "results": [{**one, "cause": "x"} for one in sweep["results"]]},
+        lambda sweep: {**sweep, "values": [50, 100, 200, 401]},
+        lambda sweep: {**sweep, "parameter": "rtt"},
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused(
@@ -242,8 +244,17 @@ def test_a_file_that_contradicts_itself_is_refused(
     assert refused(spoil(json.loads(data))).what == "sweep.json contradicts itself"
 
 
-def test_a_law_without_a_rate_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("factor", "value"),
+    [
+        ("rate", 0),
+        ("contention", {"ratio": -1, "low": None, "high": None, "confidence": 0.95}),
+        ("contention", {"ratio": 1.1, "low": None, "high": None, "confidence": 0.95}),
+        ("coherency", {"ratio": -0.1, "low": None, "high": None, "confidence": 0.95}),
+    ],
+)
+def test_a_law_that_no_fit_gives_is_refused(factor: str, value: object) -> None:
     changed = json.loads(encode(scaling((1, 2, 4))))
-    changed["curves"][0]["scalability"]["amdahl"]["rate"] = 0
+    changed["curves"][0]["scalability"]["amdahl"][factor] = value
 
     assert refused(changed).what == "sweep.json contradicts itself"

@@ -21,7 +21,7 @@ from servers import PASSWORD, OwnServer
 
 from perfkit.backends import postgres_service
 from perfkit.backends.postgres import Address, Postgres
-from perfkit.backends.postgres_service import PostgresService
+from perfkit.backends.postgres_service import RESTARTING, PostgresService
 from perfkit.errors import CannotRun, ComponentLost, PerfkitError, UsageError
 from perfkit.model import Location
 
@@ -638,3 +638,20 @@ def own_connections(own_server: OwnServer, service: PostgresService) -> int:
             (service.address.schema,),
         ).fetchone()
         return int(row[0]) if row else -1
+
+
+@pytest.mark.parametrize(("said", "tries"), [("Connection refused", 1), (RESTARTING, 3)])
+def test_only_a_server_that_starts_again_is_waited_for(
+    said: str, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def refuse(*_words: object, **_named: object) -> None:
+        tried.append(said)
+        raise CannotRun("cannot connect to PostgreSQL", why=said if len(tried) < 3 else "gone")
+
+    monkeypatch.setattr(postgres_service, "open_connection", refuse)
+    with pytest.raises(CannotRun):
+        postgres_service.drop_schema({"parameters": {}, "schema": "perfkit_0"})
+
+    assert len(tried) == tries

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import valkey.connection
 from leftovers import alive, processes, until
 from valkey_servers import PASSWORD, OwnValkey
 
@@ -253,6 +254,11 @@ class TestDistance:
         assert isinstance(error, UsageError)
         assert error.what == "there is no distance to an encrypted server"
 
+    def test_there_is_none_to_a_socket_that_only_its_file_guards(self) -> None:
+        error = refusal("unix:///run/valkey", rtt=0.001)
+        assert isinstance(error, UsageError)
+        assert error.what == "there is no distance to a socket without a password"
+
     def test_a_relay_that_goes_away_is_noticed(self, place: Path) -> None:
         with served("", rtt=0.001) as service:
             service.check()
@@ -362,6 +368,48 @@ class TestWhereItIs:
         options = read_url(url)
         assert options["way"] == way
         assert more.items() <= options.items()
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://h?path=/x",
+            "redis://h?ssl_ca_certs=x",
+            "redis://h?socket_type=abc",
+            "redis://h?socket_timeout=-1",
+            "redis://h?socket_timeout=nan",
+            "redis://h?ssl_check_hostname=maybe",
+            "rediss://h?ssl_min_version=9",
+            "unix:///x?host=1",
+            "unix://",
+            "redis://:12#hunter2@h",
+            "redis://hunter2?x@h",
+            "redis://:hunter2/x@h",
+            "redis://h:port",
+            "redis://[h",
+        ],
+    )
+    def test_a_url_that_cannot_be_meant_is_refused_and_not_repeated(self, url: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            read_url(url)
+        assert caught.value.what == "the URL of the Valkey server cannot be read"
+        assert "hunter2" not in shown(caught.value)
+
+    def test_an_encrypted_server_must_have_the_name_that_it_is_called_by(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: list[dict[str, Any]] = []
+        connect: Any = valkey.connection.SSLConnection.__init__
+
+        def noted(self: Any, **options: Any) -> None:
+            given.append(options)
+            connect(self, **options)
+
+        monkeypatch.setattr(valkey.connection.SSLConnection, "__init__", noted)
+        with listening(b"") as port:
+            refusal(f"rediss://localhost:{port}")
+            refusal(f"rediss://localhost:{port}?ssl_cert_reqs=none")
+        strict = [options.get("ssl_check_hostname") for options in given]
+        assert strict == [True, None]
 
 
 @pytest.fixture(scope="module")

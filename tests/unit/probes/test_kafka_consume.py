@@ -25,7 +25,7 @@ from perfkit.backends.kafka_service import KafkaService
 from perfkit.errors import UsageError
 from perfkit.model import Location, Plan
 from perfkit.parameters import read
-from perfkit.probes.kafka_consume import Log, probe, write
+from perfkit.probes.kafka_consume import Log, open_greedy, probe, write
 from perfkit.result import Result
 from perfkit.run.orchestrator import run
 
@@ -89,12 +89,38 @@ def test_more_consumers_than_partitions_have_nothing_to_do_and_lose_nothing() ->
     assert answer == [*sorted(expected), (0, 4), (1, 3)]
 
 
+def test_a_consumer_whose_partitions_are_empty_has_nothing_to_commit() -> None:
+    log = Log(messages=1, partitions=2, consumers=2)
+    passing = probe.variant("commit-each-in-passing")
+    assert passing.prepare is not None
+    with Kafka.serve(Location()) as service, Kafka.connect(service.address) as kafka:
+        write(kafka, log)
+        passing.prepare(kafka, log)
+        kafka.rewind()
+        answer: Any = probe.answer(passing.run(kafka, log))
+
+    assert answer == [((0, 0), (0, "north")), (0, 1), (1, 0)]
+
+
 @pytest.mark.parametrize("given", ["consumers=0", "consumers=10000", "partitions=65", "batch=1"])
 def test_parameters_out_of_bounds_are_refused(given: str) -> None:
     name, _, value = given.partition("=")
 
     with pytest.raises(UsageError, match=f"{name}={value} is refused"):
         read(Log, {name: value}, probe.name)
+
+
+def test_a_log_of_more_than_a_gigabyte_is_refused() -> None:
+    with pytest.raises(UsageError, match="more than 1 GB"):
+        Log(messages=20_000, message_size=50_001)
+    with pytest.raises(UsageError, match="20000 messages of 60000 bytes"):
+        read(Log, {"messages": "20000", "message_size": "60000 B"}, probe.name)
+
+
+def test_a_fetch_never_waits_for_more_than_librdkafka_allows() -> None:
+    large = Log(messages=1, partitions=1, batch=10_000, message_size=900_000)
+    with Kafka.serve(Location()) as service, Kafka.connect(service.address) as kafka:
+        open_greedy(kafka, large)
 
 
 CONSUMER = """

@@ -17,7 +17,7 @@ from perfkit import units
 from perfkit.cli.console import emit, print_error, render, write
 from perfkit.cli.meter import Meter
 from perfkit.cli.options import REPORT, Color, ColorOption, Json
-from perfkit.errors import CannotRun, Exit, MissingExtra, PerfkitError, UsageError
+from perfkit.errors import Exit, MissingExtra, PerfkitError, UsageError
 from perfkit.extras import require
 from perfkit.units import Unit, parse, show
 
@@ -216,13 +216,10 @@ class View:
 
         Raises CannotRun where stdout cannot take them.
         """
-        try:
-            if self.json:
-                emit(encode().decode())
-            for start in range(0, len(numbers) * (not self.json), LINES):
-                emit("".join(f"{number}\n" for number in numbers[start : start + LINES]))
-        except OSError as error:
-            raise CannotRun("cannot print the numbers", why=error.strerror or str(error)) from error
+        if self.json:
+            emit(encode().decode())
+        for start in range(0, len(numbers) * (not self.json), LINES):
+            emit("".join(f"{number}\n" for number in numbers[start : start + LINES]))
         if not (self.quiet or self.json):
             write(sys.stderr, render(lambda _: draw(), self.color, sys.stderr))
 

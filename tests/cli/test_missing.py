@@ -573,7 +573,7 @@ def test_output_that_cannot_be_written_is_said(piped: Piped) -> None:
         _, err = process.communicate(b"1\n", timeout=60)
 
     assert process.returncode == 3
-    assert b"cannot print the numbers\n  why  No space left on device" in err
+    assert b"error: cannot write to stdout\n  why  No space left on device" in err
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,7 @@ class Course:
     needed: frozenset[str] = frozenset()
     settled: Callable[[Rounds], bool] | None = None
     hurried: bool = False
+
+    def times(self, variant: str) -> bool:
+        """Say whether a variant is timed."""
+        return self.timed is None or variant in self.timed

@@ -24,7 +24,8 @@ class Action(StrEnum):
 class Job(NamedTuple):
     """One order: which probe, with which parameters, where, and what to do.
 
-    The probe is a reference, or what builds it where no module holds it.
+    The probe is a reference, or what builds it where no module holds it. What is counted is also
+    called for calibration, unless no `values` of it will be timed.
     """
 
     probe: str | Callable[[], Probe[Any, Any]]
@@ -44,6 +45,7 @@ class Done(NamedTuple):
 class Counted(NamedTuple):
     """One untimed pass: the answer, the work, and the seconds of one call for calibration.
 
+    The seconds are infinite where nothing will be timed.
     `bound` is what the variant predicts. `module` holds the code, and is empty where no module
     does; `modules` are the files of all that were imported.
     """

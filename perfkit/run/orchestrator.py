@@ -46,7 +46,7 @@ def time_rounds(trials: Sequence[Trial], plan: Plan, tell: Callable[[Progress], 
     That is when all is settled, when the rounds or the budget that the plan says are spent, or at
     Ctrl-C after the first complete round.
     """
-    if plan.rounds == 0 or not any(trial.timed for trial in trials):
+    if not any(trial.timed for trial in trials):
         return "counted"
     turns = [(trial, basis) for trial in trials for basis in trial.timed]
     draw = random.Random(plan.seed)  # noqa: S311 (a reproducible order, not a secret)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -63,12 +63,15 @@ def opened(plan: Plan, course: Course, tell: Callable[[Progress], None]) -> Iter
     The first side loads the data for all. Raises what `run_sides` does.
     """
     probe, obstacles = plan.probe, require_complete(plan)
+    if plan.rounds == 0:
+        course = replace(course, timed=frozenset())
     before = _Before()
     what = probe.title if probe.source else probe.backend.__name__
     tell(Loading(f"starting {what}"))
     with probe.backend.serve(plan.location) as service, ExitStack() as stack:
         crews = {
-            side.name: stack.enter_context(_gathered(plan, service, side)) for side in course.sides
+            side.name: stack.enter_context(_gathered(plan, course, service, side))
+            for side in course.sides
         }
         tell(Loading("loading the data"))
         next(iter(crews.values())).ask(Action.SETUP)
@@ -122,9 +125,7 @@ class Trial:
     ) -> None:
         self.plan = plan
         self.course = course
-        self.timed = [
-            basis for basis in bases if course.timed is None or basis.variant.name in course.timed
-        ]
+        self.timed = [basis for basis in bases if course.times(basis.variant.name)]
         """What has a turn in every round."""
         self.name = ""
         """What an error names it by, where several trials are timed together."""
@@ -236,14 +237,14 @@ def _require_complete(
 
 
 @contextmanager
-def _gathered(plan: Plan, service: Service, side: Side) -> Iterator[_Crew]:
+def _gathered(plan: Plan, course: Course, service: Service, side: Side) -> Iterator[_Crew]:
     """Gather a side's workers: a fresh process a job, or one for all in a session."""
     fresh = partial(Worker, side.folder, side.path, side.environment)
     if not plan.probe.session:
-        yield _Crew(plan, service, side, fresh)
+        yield _Crew(plan, course, service, side, fresh)
         return
     with fresh() as lasting:
-        yield _Crew(plan, service, side, lambda: nullcontext(lasting))
+        yield _Crew(plan, course, service, side, lambda: nullcontext(lasting))
 
 
 class _Crew:
@@ -252,15 +253,26 @@ class _Crew:
     def __init__(
         self,
         plan: Plan,
+        course: Course,
         service: Service,
         side: Side,
         worker: Callable[[], AbstractContextManager[Worker]],
     ) -> None:
         self.side = side
         self._plan = plan
+        self._course = course
         self._service = service
         self._worker = worker
         self._reference = reference.name(plan.probe)
+
+    def count(self, variant: str) -> Counted:
+        """Have a variant counted; raises what `ask` does."""
+        report = self.ask(
+            Action.COUNT, variant, values=VALUES if self._course.times(variant) else 0
+        )
+        if not isinstance(report, Counted):
+            raise AssertionError(report)
+        return report
 
     def ask(
         self, action: Action, variant: str = "", loops: int = 1, values: int = VALUES
@@ -358,7 +370,7 @@ def _basis(
     bases: Sequence[Basis],
 ) -> Basis:
     """Count a variant's work twice at one side, and hold its answer to the first one counted."""
-    first, second = (_counted(crew, variant) for _ in range(2))
+    first, second = (crew.count(variant.name) for _ in range(2))
     _require_own(crew.side, sides, variant, first)
     expected = bases[0] if bases else Basis(crew.side, variant, first.answer, {}, 0)
     for report in (first, second):
@@ -434,13 +446,6 @@ def _again(first: Counted, second: Counted, name: str) -> int | None:
     if name not in second.work or second.work[name].value == first.work[name].value:
         return None
     return second.work[name].value
-
-
-def _counted(crew: _Crew, variant: Variant[Any, Any]) -> Counted:
-    report = crew.ask(Action.COUNT, variant.name)
-    if not isinstance(report, Counted):
-        raise AssertionError(report)
-    return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ def perform(job: Job) -> Report:
                     probe.restore(backend, params)
 
             if job.action is Action.COUNT:
-                counted = count(call, restore, backend, probe.answer)
+                calibration = CALIBRATION if job.values else 0
+                counted = count(call, restore, backend, probe.answer, calibration)
                 # After the witnesses: what it takes to predict is no work of the variant's.
                 bound = variant.bound(backend, params) if variant.bound is not None else None
                 return counted._replace(
@@ -167,8 +168,9 @@ def count(
     restore: Callable[[], None],
     backend: Any,
     key: Callable[[Any], object],
+    calibration: float,
 ) -> Counted:
-    """Call once to warm up, once under the witnesses, then a few times for calibration.
+    """Call once to warm up, once under the witnesses, then so many seconds for calibration.
 
     The number of calls before the counted one is fixed: some drivers behave differently at the
     fifth, and a figure that depends on the machine's speed would not be exact.
@@ -185,7 +187,7 @@ def count(
             call()
         work |= more
     fastest, spent = float("inf"), 0.0
-    while spent < CALIBRATION:
+    while spent < calibration:
         restore()
         begun = time.perf_counter()
         call()

@@ -146,6 +146,17 @@ class TestWhatIsRun:
         assert counted.naive.work["calls"].value == 23
         assert result.decode(result.encode(counted), "test") == counted
 
+    def test_what_is_not_timed_is_not_called_to_find_out_how_long_it_takes(self, file: str) -> None:
+        ran(steady.probe, file, rounds=0)
+        warm_up_and_counted, passes = 2, 2
+        for what in ("many", "still_many", "few"):
+            assert len(processes_of(file, what)) == passes * warm_up_and_counted
+
+    def test_nor_is_what_is_only_counted_where_others_are_timed(self, file: str) -> None:
+        run_sides(Plan(steady.probe, Notes(file), rounds=1), Course(timed=frozenset({"few"})))
+        assert len(processes_of(file, "many")) == len(processes_of(file, "still_many")) == 4
+        assert len(processes_of(file, "few")) > 4
+
     def test_the_order_is_drawn_from_the_seed(self, file: str) -> None:
         def order(seed: int) -> list[tuple[int, ...]]:
             measured = ran(steady.probe, file, rounds=3, seed=seed)

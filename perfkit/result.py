@@ -268,10 +268,12 @@ def read(data: bytes, kind: type[T], schema: str, source: str) -> T:
     head = parse(data, source)
     found = head.get("schema") if isinstance(head, dict) else None
     if found != schema:
+        noun, other = _noun(schema), _noun(found)
+        old = "use the perfkit version that wrote it, or measure again"
         raise UnreadableFile(
-            f"{source} is no {schema.partition('/')[0].partition('.')[2]} that this perfkit reads",
+            f"{source} is no {noun} that this perfkit reads",
             why=f"its schema is {found!r}, not {schema!r}",
-            fix="use the perfkit version that wrote it, or measure again",
+            fix=old if other in {noun, ""} else f"name a file that holds a {noun}",
         )
     try:
         return msgspec.convert(head, kind)
@@ -281,6 +283,12 @@ def read(data: bytes, kind: type[T], schema: str, source: str) -> T:
             why=str(error),
             fix="the file was edited, or a newer perfkit wrote it; measure again",
         ) from error
+
+
+def _noun(schema: object) -> str:
+    """Return what a schema of ours is of: `perfkit.gate/1` of a gate; empty for another's."""
+    ours, _, name = str(schema).partition("/")[0].partition(".")
+    return name if ours == "perfkit" else ""
 
 
 def parse(data: bytes, source: str) -> object:

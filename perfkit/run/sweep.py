@@ -15,7 +15,7 @@ from perfkit.model import Plan
 from perfkit.parameters import Parameter
 from perfkit.run.course import CHANGE, Course, Progress
 from perfkit.run.orchestrator import time_rounds
-from perfkit.run.trial import named, opened, require_complete
+from perfkit.run.trial import Trial, named, opened, require_complete
 from perfkit.sweep import Sweep, curves
 from perfkit.units import Unit, show
 
@@ -40,13 +40,14 @@ def run_sweep(
         with named(names[value]):
             require_complete(plan)
     with ExitStack() as stack:
-        trials = []
-        for value, plan in plans.items():
+        trials: list[Trial] = []
+        # The last value first: what is too much for the component is found before others are up.
+        for value in reversed(list(plans)):
             name = names[value]
             with named(name):
-                trial = stack.enter_context(opened(plan, course, partial(tell, name)))
+                trial = stack.enter_context(opened(plans[value], course, partial(tell, name)))
             trial.name = name
-            trials.append(trial)
+            trials.insert(0, trial)
         together = next(iter(plans.values()))
         try:
             stopped = time_rounds(trials, together, partial(tell, ""))

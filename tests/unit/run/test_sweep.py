@@ -100,7 +100,7 @@ def test_the_order_of_a_round_mixes_the_values(file: str) -> None:
     assert not first <= {0, 1, 2}
 
 
-def test_all_values_are_up_before_the_first_round(file: str) -> None:
+def test_all_values_are_up_before_the_first_round_the_last_one_first(file: str) -> None:
     told: list[tuple[str, type[Progress]]] = []
     run_sweep(
         STEPS,
@@ -109,8 +109,8 @@ def test_all_values_are_up_before_the_first_round(file: str) -> None:
         lambda name, progress: told.append((name, type(progress))),
     )
 
-    loaded = [("steps=2", Loading)] * 2 + [("steps=2", Counting)] * 3
-    loaded += [("steps=4", Loading)] * 2 + [("steps=4", Counting)] * 3
+    loaded = [("steps=4", Loading)] * 2 + [("steps=4", Counting)] * 3
+    loaded += [("steps=2", Loading)] * 2 + [("steps=2", Counting)] * 3
     assert told == [*loaded, ("", Timing), ("", Timing)]
 
 

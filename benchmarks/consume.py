@@ -1,6 +1,6 @@
 """Why more consumers did not help: how locks, the GIL, commits and acknowledgements scale.
 
-    python benchmarks/consume.py                  # about fifteen minutes
+    python benchmarks/consume.py                  # about half an hour
     python benchmarks/consume.py --only lock queue
 
 `lock`, `gil`, `write`, `queue` and `kafka` run `perfkit sweep` of a probe, near and 2 ms away, so

@@ -51,8 +51,8 @@ class Swept:
 
 SWEPT: Mapping[str, tuple[Swept, ...]] = {
     "lock": (
-        Swept("lock-near", "lock-contention", "consumers", CONSUMERS, budget=110),
-        Swept("lock-far", "lock-contention", "consumers", CONSUMERS, FAR, 200),
+        Swept("lock-near", "lock-contention", "consumers", CONSUMERS, budget=300),
+        Swept("lock-far", "lock-contention", "consumers", CONSUMERS, FAR, 310),
     ),
     "gil": (Swept("gil", "py-gil", "threads", (1, 2, 4), settings={"logins": 8}),),
     "write": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,16 @@ def processes(folder: Path) -> list[str]:
                 found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
         except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             continue
+    return found
+
+
+def descendants(process: int | None = None) -> dict[psutil.Process, str]:
+    """Return the processes below one, or below this one, with their command lines."""
+    found = {}
+    for each in psutil.Process(process).children(recursive=True):
+        # It may end while it is looked at.
+        with suppress(psutil.NoSuchProcess):
+            found[each] = " ".join(each.cmdline())
     return found
 
 

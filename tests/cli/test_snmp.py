@@ -16,7 +16,6 @@ from pathlib import Path
 import leftovers
 import msgspec
 import pexpect
-import psutil
 import pytest
 
 pytest.importorskip("pysnmp", reason="the commands need the optional part 'snmp'")
@@ -285,9 +284,9 @@ def test_silence_half_way_prints_what_there_is_and_the_error(
 ) -> None:
     with agent("--interfaces", "10", "--service", "10ms") as device:
         (served,) = (
-            one
-            for one in psutil.Process(device.process.pid).children(recursive=True)
-            if any(word.endswith("snmp_agent.py") for word in one.cmdline())
+            process
+            for process, command in leftovers.descendants(device.process.pid).items()
+            if "snmp_agent.py" in command
         )
         # Of an option that is given twice the last one counts.
         child = plan_on_a_terminal(environment, device.url, "--timeout", "500ms", "--retries", "0")
@@ -382,9 +381,9 @@ def test_json_of_the_agent_has_the_urls_and_the_variables(perfkit: Run) -> None:
 def test_agent_whose_process_is_killed_is_an_error(agent: Start) -> None:
     with agent("--interfaces", "1") as device:
         (served,) = (
-            one
-            for one in psutil.Process(device.process.pid).children(recursive=True)
-            if any(word.endswith("snmp_agent.py") for word in one.cmdline())
+            process
+            for process, command in leftovers.descendants(device.process.pid).items()
+            if "snmp_agent.py" in command
         )
         served.kill()
         said = device.process.communicate(timeout=60)[1]

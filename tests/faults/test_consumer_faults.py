@@ -11,7 +11,7 @@ from threading import Thread
 
 import psutil
 import pytest
-from leftovers import alive, folders, processes, until
+from leftovers import alive, descendants, folders, processes, until
 from servers import PASSWORD, OwnServer
 
 from perfkit.errors import ComponentLost, VariantFailed
@@ -49,11 +49,7 @@ class Striking:
 
 def sessions() -> list[psutil.Process]:
     """Return the processes of a server of this run that serve connections from here."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if " 127.0.0.1(" in " ".join(process.cmdline())
-    ]
+    return [process for process, command in descendants().items() if " 127.0.0.1(" in command]
 
 
 def at_work() -> bool:

@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 import pytest
-from leftovers import alive, folders, processes, until
+from leftovers import alive, descendants, folders, processes, until
 
 pytest.importorskip("confluent_kafka", reason="needs the extra kafka")
 
@@ -129,11 +129,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def kill(program: str) -> None:
     """Kill a process of the run, and see it gone."""
-    (found,) = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if program in " ".join(process.cmdline())
-    ]
+    (found,) = (process for process, command in descendants().items() if program in command)
     found.kill()
     until(lambda: not alive(found.pid), "it ends")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from leftovers import alive, folders, processes, until
+from leftovers import alive, descendants, folders, processes, until
 from snmp_agents import SECRETS, Running, agents
 
 from perfkit.backends import snmp_service
@@ -50,11 +50,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def kill(program: str) -> None:
     """Kill a process of the run, and see it gone."""
-    (found,) = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if program in " ".join(process.cmdline())
-    ]
+    (found,) = (process for process, command in descendants().items() if program in command)
     found.kill()
     until(lambda: not alive(found.pid), "it ends")
 

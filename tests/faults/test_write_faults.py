@@ -14,7 +14,7 @@ from threading import Thread
 
 import psutil
 import pytest
-from leftovers import folders, processes, until
+from leftovers import descendants, folders, processes, until
 from servers import OwnServer
 
 from perfkit.errors import ComponentLost, VariantFailed
@@ -91,9 +91,7 @@ def once_it_counts(act: Callable[[], None]) -> Callable[[Progress], None]:
 def writing() -> list[psutil.Process]:
     """Return the servers' processes below us that are in the middle of an INSERT."""
     return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if " ".join(process.cmdline()).rstrip().endswith("INSERT")
+        process for process, command in descendants().items() if command.rstrip().endswith("INSERT")
     ]
 
 
@@ -103,8 +101,8 @@ def test_a_server_that_is_killed_in_the_middle_of_a_batch_ends_the_run(place: Pa
         # The tests may have a server of their own.
         (server,) = [
             process
-            for process in psutil.Process().children(recursive=True)
-            if process.name() == "postgres" and str(place) in " ".join(process.cmdline())
+            for process, command in descendants().items()
+            if str(place) in command and process.name() == "postgres"
         ]
         server.kill()
 

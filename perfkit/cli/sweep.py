@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,7 @@ from perfkit.cli.options import (
 from perfkit.errors import Exit, NotThere, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from perfkit.model import Plan, Probe
@@ -212,7 +213,7 @@ def _plans(
     from perfkit import registry
     from perfkit.cli.probe import seconds
     from perfkit.model import Location, Plan
-    from perfkit.parameters import arguments, read
+    from perfkit.parameters import arguments
     from perfkit.sweep import RTT
 
     probe = registry.probe(name)
@@ -232,7 +233,7 @@ def _plans(
         at = value if swept == RTT else rtt or "0ms"
         plan = Plan(
             probe=probe,
-            params=read(probe.params, given if swept == RTT else {**given, swept: value}, name),
+            params=_read(probe, parameter, value, given, values),
             location=Location(
                 backend,
                 0.0 if at == "0" else seconds("rtt" if swept == RTT else "--rtt", at, LONGEST),
@@ -251,6 +252,25 @@ def _plans(
             )
         plans[key] = plan
     return parameter, dict(sorted(plans.items()))
+
+
+def _read(
+    probe: Probe[Any, Any], parameter: Parameter, value: str, given: Mapping[str, str], values: str
+) -> object:
+    """Return a probe's parameters at a value; raises UsageError with a sweep that works."""
+    from perfkit.parameters import read
+    from perfkit.sweep import RTT
+
+    swept, name = parameter.name, probe.name
+    try:
+        return read(probe.params, given if swept == RTT else {**given, swept: value}, name)
+    except UsageError as error:
+        error.fix = (
+            f"perfkit sweep {name} {_example(parameter)}"
+            if error.what.startswith(f"{swept}=")
+            else error.fix.replace(f"probe {name} ", f"sweep {name} {shlex.quote(values)} ")
+        )
+        raise
 
 
 def _split(text: str, probe: Probe[Any, Any]) -> tuple[str, list[str]]:

@@ -126,6 +126,12 @@ def test_the_way_to_the_component_is_swept(perfkit: Run) -> None:
         (("orders=" + ",".join(map(str, range(1, 14))),), "is no sweep", "not 13"),
         (("orders=5,x",), "orders=x: not a count", "'x' is no number"),
         (("orders=0,5",), "orders=0 is refused by db-fetch", "1 to 50,000"),
+        (("orders=0,5",), "orders=0", "fix  perfkit sweep db-fetch orders=50,100,200,400\n"),
+        (
+            ("rtt=0ms,1ms", "-s", "order=3"),
+            "no parameter 'order' in db-fetch",
+            "fix  perfkit sweep db-fetch rtt=0ms,1ms -s orders=200\n",
+        ),
         (("orders=5,10M",), "orders=10000000 is refused by db-fetch", "1 to 50,000"),
         (("orders=5,1k,1000",), "orders=1000 is there twice", "every value has one place"),
         (("orders=1,2", "-s", "orders=3"), "orders is given twice", "leave out -s orders=3"),

@@ -46,8 +46,8 @@ else:
     numbers = missing_number.Numbers(200_000, missing=3, promised=0, memory=2**20)
     run_sides(Plan(missing_number.probe, numbers, rounds=0), writing)
 """
-MOMENTS = {"files": 5, "snmp": 5, "snmpd": 5}
-"""Kills of each kind of run, spread over its whole length; 10 by default."""
+KILLS = 5
+"""Of each kind of run, spread over its whole length."""
 RUNS = {
     "embedded": ("", "0", "rows"),
     "embedded, far": ("", "0.001", "rows"),
@@ -93,8 +93,8 @@ def length(url: str, rtt: str, what: str) -> float:
 
 def moments(kind: str) -> list[float]:
     """Draw one moment from each stretch of the run's length, as shares of it."""
-    draw, kills = random.Random(kind), MOMENTS.get(kind, 10)
-    return [(number + draw.random()) / kills for number in range(kills)]
+    draw = random.Random(kind)
+    return [(number + draw.random()) / KILLS for number in range(KILLS)]
 
 
 def need_snmpd() -> None:

@@ -444,20 +444,27 @@ def test_profilers_that_were_there_are_there_afterwards() -> None:
         threading.setprofile(None)
 
 
-def test_garbage_of_before_is_not_counted() -> None:
+@pytest.mark.parametrize("heirs", [0, 1])
+def test_garbage_of_before_is_not_counted(heirs: int) -> None:
     class Loud:
-        def __init__(self) -> None:
+        def __init__(self, heirs: int) -> None:
             self.myself = self
+            self.heirs = heirs
 
         def __del__(self) -> None:
             nothing()
+            if self.heirs:
+                Loud(self.heirs - 1)
 
     def block() -> None:
         gc.collect()
 
+    # What other tests have left may have heirs of its own.
+    for _ in range(3):
+        gc.collect()
     gc.disable()
     try:
-        Loud()
+        Loud(heirs)
         with Observing() as work:
             block()
     finally:

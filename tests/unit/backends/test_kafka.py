@@ -323,6 +323,7 @@ def test_a_broker_far_away_with_many_partitions_is_not_taken_for_lost(
     monkeypatch.setattr(kafka, "LOOK", 0.1)
     one = Kafka(kafka.Address("", "", "", "", patience=0.6))
     places = [TopicPartition("", number) for number in range(6)]
+    # Only what is asked of a consumer here, and answered late.
     one._readers = [kafka.Reader(Slow(), places, 0, kafka.Statistics())]  # type: ignore[arg-type]
 
     one.rewind()

@@ -61,8 +61,6 @@ class Observing:
             gc.collect()
             stack.enter_context(self._postgres)
             stack.enter_context(self._sqlite)
-            # What that cleared away, and the watches, may have left garbage again.
-            gc.collect()
             self._stack = stack.pop_all()
         self._calls.__enter__()
         return self._work

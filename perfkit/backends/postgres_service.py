@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.backends.guarded import Guarded, Order
 from perfkit.backends.postgres import Address, environment, open_connection
+from perfkit.backends.presence import require_there
 from perfkit.backends.relay import relay
-from perfkit.errors import CannotRun, ComponentLost, UsageError
+from perfkit.errors import CannotRun, UsageError
 from perfkit.loopback import is_here
 from perfkit.model import Location
 from perfkit.result import Component
@@ -30,8 +31,6 @@ SCHEMA = "perfkit_"
 """What the names of our schemas begin with, on a server that is not ours."""
 PINGS = 101
 """Round trips whose median is the distance."""
-CLOSING = 0.2
-"""Seconds in which a server ends its part of the connections that a worker had."""
 RESTART, RESTARTING = 5.0, "the database system is"
 """Seconds that a server gets to come back after a crash, so that our schema can be dropped; and
 how what it says meanwhile begins."""
@@ -49,22 +48,8 @@ class PostgresService:
 
     def check(self) -> None:
         """Raise ComponentLost when the server takes no more connections."""
-        try:
-            self._connect()
-        except CannotRun:
-            # A worker's may just be closing, and the user's limit be reached.
-            time.sleep(CLOSING)
-        else:
-            return
-        try:
-            self._connect()
-        except CannotRun as error:
-            log = self.server.guarded.log() if self.server is not None else ""
-            raise ComponentLost(
-                f"{self.component.product} went away in the middle of the run",
-                why="\n".join(filter(None, (error.why, log))),
-                fix="run it again; if it happens again, look at the server's memory and disk",
-            ) from error
+        guarded = self.server.guarded if self.server is not None else None
+        require_there(self._connect, self.component.product, guarded, "memory and disk")
 
     def _connect(self) -> None:
         open_connection(self.address.parameters, owned=self.address.owned).close()

@@ -13,9 +13,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from perfkit.backends.guarded import Guarded, Order
+from perfkit.backends.presence import require_there
 from perfkit.backends.relay import relay
 from perfkit.backends.valkey import TCP, TLS, UNIX, Address, open_client
-from perfkit.errors import CannotRun, ComponentLost, UsageError
+from perfkit.errors import CannotRun, UsageError
 from perfkit.loopback import is_here
 from perfkit.model import Location
 from perfkit.result import Component
@@ -33,8 +34,6 @@ A_DAY = 86_400
 """Seconds after which a run that is still listed was killed together with its guard."""
 GRANT = "+@all -@admin +client|list"
 """What a user needs besides keys of ours; the list of clients has what our connections did."""
-CLOSING = 0.2
-"""Seconds in which a server ends its part of the connections that a worker had."""
 PINGS = 101
 """Round trips whose median is the distance."""
 SHOWN = ("maxmemory", "maxmemory_policy", "aof_enabled")
@@ -63,22 +62,8 @@ class ValkeyService:
 
     def check(self) -> None:
         """Raise ComponentLost when the server takes no more connections."""
-        try:
-            self._connect()
-        except CannotRun:
-            # A worker's clients may just be closing, and the server's limit be reached.
-            time.sleep(CLOSING)
-        else:
-            return
-        try:
-            self._connect()
-        except CannotRun as error:
-            log = self.server.guarded.log() if self.server is not None else ""
-            raise ComponentLost(
-                f"{self.component.product} went away in the middle of the run",
-                why="\n".join(filter(None, (error.why, log))),
-                fix="run it again; if it happens again, look at the server's memory",
-            ) from error
+        guarded = self.server.guarded if self.server is not None else None
+        require_there(self._connect, self.component.product, guarded, "memory")
 
     def _connect(self) -> None:
         open_client(self.address.options).close()
